@@ -1,0 +1,4 @@
+//! The isorun command.
+#![forbid(unsafe_code)]
+
+fn main() {}

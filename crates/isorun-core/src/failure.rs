@@ -1,0 +1,176 @@
+//! What can go wrong with a call, grouped by what the caller may do about it.
+
+use bytes::Bytes;
+
+/// Why a call has no results.
+///
+/// The same six groups stand in Rust, on the wire, in the command's exit text
+/// and in the guest's `rpc-error`. What a caller may do follows from the group:
+/// retry what was [not sent](Failure::NotSent), mend what was
+/// [refused](Failure::Refused), and treat what is [unknown](Failure::Unknown)
+/// as possibly done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The call never left: retrying is safe.
+    #[error("not sent: {cause}")]
+    NotSent {
+        /// What kept it from leaving.
+        cause: String,
+    },
+    /// The call left and no answer came: it may have run.
+    #[error("unknown: {cause}; the call may have run")]
+    Unknown {
+        /// What became of the answer.
+        cause: String,
+    },
+    /// The callee, or something before it, declined: the function did not run.
+    #[error("refused: {0}")]
+    Refused(#[from] Refusal),
+    /// The function ran and did not come to its end.
+    #[error("failed there: {0}")]
+    Failed(#[from] Fault),
+    /// The caller's time ran out: the function may have run, or run still.
+    #[error("deadline: no answer within {waited_ms} ms")]
+    Deadline {
+        /// How long the caller waited, in milliseconds.
+        waited_ms: u64,
+    },
+    /// The caller gave the call up.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+/// Why a call was declined before its function ran.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// Too much is under way already: come back later.
+    #[error("overloaded: {what} is limited to {limit}")]
+    Overloaded {
+        /// What there is too much of, with its unit.
+        what: String,
+        /// The limit that was met.
+        limit: u64,
+    },
+    /// The instance served others for as long as this call might wait.
+    #[error("busy: instance `{instance}` was not free within {waited_ms} ms")]
+    Busy {
+        /// The instance's name.
+        instance: String,
+        /// How long the call waited, in milliseconds; 0 if the queue was full.
+        waited_ms: u64,
+    },
+    /// The call came back to an instance that waits for it.
+    #[error("reentrant: instance `{instance}` is waiting for this very call")]
+    Reentrant {
+        /// The instance's name.
+        instance: String,
+    },
+    /// The caller may not.
+    #[error("unauthorised: {reason}")]
+    Unauthorised {
+        /// What is missing, and who could grant it.
+        reason: String,
+    },
+    /// The two sides disagree about a type.
+    #[error("incompatible: {detail}")]
+    Incompatible {
+        /// The first mismatch, in words.
+        detail: String,
+        /// The callee's own ledger, packed; empty where it is not known.
+        ledger: Bytes,
+    },
+    /// No instance has that name there.
+    #[error("no such instance: `{instance}`")]
+    NoSuchInstance {
+        /// The name that was asked for.
+        instance: String,
+    },
+    /// The instance has no such function, or does not offer it.
+    #[error("no such function: `{function}` in instance `{instance}`")]
+    NoSuchFunction {
+        /// The instance's name.
+        instance: String,
+        /// `interface#function`, or the bare name of a root function.
+        function: String,
+    },
+    /// The arguments are not what the function takes.
+    #[error("bad arguments: {detail}")]
+    BadArguments {
+        /// Where and what, as far as it is known.
+        detail: String,
+    },
+    /// The caller holds less fuel than a call there may need.
+    #[error("short of fuel: the caller holds {held}, a call of instance `{instance}` may need {needed}")]
+    ShortOfFuel {
+        /// The instance's name.
+        instance: String,
+        /// What the caller has left.
+        held: u64,
+        /// What a call there may need.
+        needed: u64,
+    },
+    /// The call has passed through too many instances.
+    #[error("chain too long: a call may pass through {limit} instances")]
+    ChainTooLong {
+        /// The limit, [`CHAIN_MAX`](crate::CHAIN_MAX).
+        limit: u64,
+    },
+}
+
+/// Why a function that ran did not come to its end.
+///
+/// Whatever the fault, the store it ran in is gone.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The guest trapped.
+    #[error("trap: {message}")]
+    Trapped {
+        /// What the engine says of the trap.
+        message: String,
+    },
+    /// The guest used up its fuel.
+    #[error("out of fuel: limit {limit}")]
+    OutOfFuel {
+        /// The budget, in units of fuel.
+        limit: u64,
+    },
+    /// The guest asked for more memory than its budget has.
+    #[error("out of memory: {wanted} bytes wanted, limit {limit}")]
+    OutOfMemory {
+        /// What all memories of the instance would have come to, in bytes.
+        wanted: u64,
+        /// The budget, in bytes.
+        limit: u64,
+    },
+    /// The guest met another limit of its budget.
+    #[error("over budget: {what}: {wanted} wanted, limit {limit}")]
+    OverBudget {
+        /// The limit's name, as in [`Budget`](crate::Budget).
+        what: String,
+        /// What was asked for; 0 where the engine does not say.
+        wanted: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// The callee's own wall-clock budget ran out, waits in the host included.
+    #[error("out of time: limit {limit_ms} ms")]
+    OutOfTime {
+        /// The budget, in milliseconds.
+        limit_ms: u64,
+    },
+    /// A result could not be carried: too large, or not what its type says.
+    #[error("bad results: {detail}")]
+    BadResults {
+        /// Where and what.
+        detail: String,
+    },
+    /// An invariant of isorun itself broke; its store is discarded, the host lives.
+    #[error("bug in isorun: {detail}")]
+    Bug {
+        /// What was found broken.
+        detail: String,
+    },
+}

@@ -1,0 +1,143 @@
+//! What a user implements to bring a transport of their own.
+
+use std::collections::VecDeque;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+
+use crate::BoxFuture;
+
+/// Largest frame that any transport carries, in bytes.
+///
+/// 4 MiB is what gRPC peers accept by default. Raising it raises the worst case
+/// held per connection.
+pub const FRAME_BYTES_MAX: usize = 4 << 20;
+
+/// Who is at the other end, as far as the transport can tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PeerIdentity {
+    /// This very process.
+    SameProcess,
+    /// Somebody the transport did not authenticate, at this address.
+    Anonymous {
+        /// The address, as the transport writes it.
+        address: String,
+    },
+    /// Somebody the transport authenticated.
+    Authenticated {
+        /// The name that was proven.
+        name: String,
+    },
+}
+
+impl std::fmt::Display for PeerIdentity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::SameProcess => f.write_str("this process"),
+            Self::Anonymous { address } => f.write_str(address),
+            Self::Authenticated { name } => f.write_str(name),
+        }
+    }
+}
+
+/// What a transport can say went wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransportError {
+    /// Nobody answered at that address.
+    #[error("cannot reach {address}: {cause}")]
+    Unreachable {
+        /// The address.
+        address: String,
+        /// What the system says.
+        cause: String,
+    },
+    /// The connection broke.
+    #[error("connection lost: {cause}")]
+    Lost {
+        /// What the system says.
+        cause: String,
+    },
+    /// The channel was closed, by either end.
+    #[error("connection closed")]
+    Closed,
+    /// A frame over [`FRAME_BYTES_MAX`], or an empty one.
+    #[error("frame of {size} bytes, 1 to {max} are carried")]
+    FrameSize {
+        /// The frame's size, in bytes.
+        size: usize,
+        /// The largest, in bytes.
+        max: usize,
+    },
+}
+
+/// Opens channels to one address.
+pub trait Transport: Send + Sync {
+    /// Opens a channel.
+    ///
+    /// # Errors
+    /// [`TransportError::Unreachable`] where nobody answers.
+    fn open(&self) -> BoxFuture<'_, Result<Box<dyn Channel>, TransportError>>;
+
+    /// One self-contained request and its reply, for transports that keep no connection.
+    ///
+    /// Unless overridden: open, send, one reply, close.
+    ///
+    /// # Errors
+    /// [`TransportError::Closed`] where the other end closes instead of answering.
+    fn call(&self, payload: Bytes) -> BoxFuture<'_, Result<Bytes, TransportError>> {
+        Box::pin(async move {
+            let mut channel = self.open().await?;
+            let mut queue = VecDeque::from([payload]);
+            std::future::poll_fn(|cx| channel.poll_send(cx, &mut queue)).await?;
+            let reply = std::future::poll_fn(|cx| channel.poll_recv(cx)).await?;
+            let reply = reply.ok_or(TransportError::Closed)?;
+            // The reply is here: an end that is slow to close can't take it back.
+            drop(channel);
+            Ok(reply)
+        })
+    }
+}
+
+/// Whole frames, in order, both ways.
+///
+/// A frame has 1 to [`FRAME_BYTES_MAX`] bytes; any other size is
+/// [`TransportError::FrameSize`], before anything of it is sent or stored.
+pub trait Channel: Send {
+    /// Takes frames from the front of `queue` and sends them.
+    ///
+    /// A frame that was taken may have been sent; one still in `queue` was not.
+    /// Ready once `queue` is empty and all that was taken is handed to the system.
+    ///
+    /// # Errors
+    /// After an error the channel sends no more.
+    fn poll_send(&mut self, cx: &mut Context<'_>, queue: &mut VecDeque<Bytes>) -> Poll<Result<(), TransportError>>;
+
+    /// The next frame; `None` once the other end has closed.
+    ///
+    /// # Errors
+    /// After an error the channel receives no more.
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, TransportError>>;
+
+    /// Sends what is buffered and closes this end's sending side; calling it again is harmless.
+    ///
+    /// # Errors
+    /// Whatever kept the last bytes from leaving.
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>>;
+
+    /// Who is at the other end.
+    fn peer(&self) -> &PeerIdentity;
+}
+
+/// Accepts channels at one address.
+pub trait Listener: Send {
+    /// The next channel.
+    ///
+    /// # Errors
+    /// [`TransportError::Closed`] once no more can come; any other error is that of one channel, and the next may succeed.
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Result<Box<dyn Channel>, TransportError>>;
+
+    /// Where this listens, as an URL that reaches it.
+    fn address(&self) -> String;
+}

@@ -1,0 +1,2 @@
+//! The Wasmtime engine of isorun: loading, linking, budgets, the value codec
+#![deny(unsafe_code)]

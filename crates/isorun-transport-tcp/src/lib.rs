@@ -1,0 +1,2 @@
+//! An isorun transport over TCP
+#![forbid(unsafe_code)]

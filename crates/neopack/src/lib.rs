@@ -1,0 +1,2 @@
+//! A self-describing, canonical, bounded binary encoding: tag, length, value
+#![forbid(unsafe_code)]
