@@ -117,6 +117,14 @@ pub enum Refusal {
         /// The limit, [`CHAIN_MAX`](crate::CHAIN_MAX).
         limit: u64,
     },
+    /// A peer's reason that this version has no name for.
+    #[error("{text}")]
+    Other {
+        /// The reason's name on the wire.
+        kind: String,
+        /// What the peer says of it.
+        text: String,
+    },
 }
 
 /// Why a function that ran did not come to its end.
@@ -172,5 +180,13 @@ pub enum Fault {
     Bug {
         /// What was found broken.
         detail: String,
+    },
+    /// A peer's fault that this version has no name for.
+    #[error("{text}")]
+    Other {
+        /// The fault's name on the wire.
+        kind: String,
+        /// What the peer says of it.
+        text: String,
     },
 }

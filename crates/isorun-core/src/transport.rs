@@ -76,6 +76,9 @@ pub enum TransportError {
 pub trait Transport: Send + Sync {
     /// Opens a channel.
     ///
+    /// May wait for the other end to have room for it: whoever can't wait long
+    /// puts a deadline on it, and dropping the future gives it up.
+    ///
     /// # Errors
     /// [`TransportError::Unreachable`] where nobody answers.
     fn open(&self) -> BoxFuture<'_, Result<Box<dyn Channel>, TransportError>>;
@@ -104,23 +107,39 @@ pub trait Transport: Send + Sync {
 ///
 /// A frame has 1 to [`FRAME_BYTES_MAX`] bytes; any other size is
 /// [`TransportError::FrameSize`], before anything of it is sent or stored.
+///
+/// The two directions are independent: one may be closed or broken while the
+/// other goes on. Whichever method answers `Pending` has arranged for the task
+/// to be woken; sending (with closing) and receiving each keep a waker of their
+/// own. Dropping a channel closes it both ways, and what the system still holds
+/// may then be lost: who needs it to arrive awaits
+/// [`poll_close`](Channel::poll_close) and the other end's `None` first.
 pub trait Channel: Send {
     /// Takes frames from the front of `queue` and sends them.
     ///
     /// A frame that was taken may have been sent; one still in `queue` was not.
     /// Ready once `queue` is empty and all that was taken is handed to the system.
+    /// A frame of a wrong size stays in `queue`; those before it are sent first.
     ///
     /// # Errors
-    /// After an error the channel sends no more.
+    /// [`TransportError::Closed`] or [`TransportError::Lost`] where the other end
+    /// is gone, as soon as the transport knows; [`TransportError::Closed`] for a
+    /// frame given after [`poll_close`](Channel::poll_close). After an error the
+    /// channel takes no more frames and gives that error again.
     fn poll_send(&mut self, cx: &mut Context<'_>, queue: &mut VecDeque<Bytes>) -> Poll<Result<(), TransportError>>;
 
-    /// The next frame; `None` once the other end has closed.
+    /// The next frame; `None`, from then on, once the other end has closed and all its frames were given.
     ///
     /// # Errors
-    /// After an error the channel receives no more.
+    /// [`TransportError::Lost`] where the connection broke, in the middle of a
+    /// frame included; [`TransportError::FrameSize`] where the other end announces
+    /// a frame that is not carried. After an error the channel receives no more
+    /// and gives that error again.
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, TransportError>>;
 
     /// Sends what is buffered and closes this end's sending side; calling it again is harmless.
+    ///
+    /// Receiving goes on: the other end may still have frames to send.
     ///
     /// # Errors
     /// Whatever kept the last bytes from leaving.
