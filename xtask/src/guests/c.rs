@@ -1,0 +1,144 @@
+//! The C guests: freestanding, built with clang alone, a few KB each, committed.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use wit_parser::Resolve;
+
+use crate::Outcome;
+use crate::process;
+
+/// One C guest: `guests/c/DIR/NAME_impl.c` over the bindings of a WIT world.
+struct Guest {
+    /// The component, in `guests/prebuilt`.
+    component: &'static str,
+    /// The folder of its sources under `guests/c`.
+    dir: &'static str,
+    /// Its own source file in there.
+    source: &'static str,
+    /// The generated bindings in there, without `.c` and `.h`.
+    bindings: &'static str,
+    /// The WIT file or folder, from the workspace's folder.
+    wit: &'static str,
+    /// The world in there.
+    world: &'static str,
+}
+
+const GUESTS: &[Guest] = &[
+    Guest {
+        component: "kv-app.wasm",
+        dir: "kv",
+        source: "app_impl.c",
+        bindings: "kv_app",
+        wit: "wit/kv.wit",
+        world: "app",
+    },
+    Guest {
+        component: "kv-provider.wasm",
+        dir: "kv",
+        source: "provider_impl.c",
+        bindings: "kv_provider",
+        wit: "wit/kv.wit",
+        world: "provider",
+    },
+    Guest {
+        component: "fs-app.wasm",
+        dir: "fs",
+        source: "app_impl.c",
+        bindings: "fs_app",
+        wit: "guests/wit/fs",
+        world: "app",
+    },
+];
+
+const CLANG: &str = "clang-19";
+
+/// Builds every C guest and writes it to `guests/prebuilt`, with the compiler's name beside it.
+pub fn build() -> Outcome {
+    let prebuilt = prebuilt();
+    for guest in GUESTS {
+        let bytes = component(guest)?;
+        super::write(&prebuilt.join(guest.component), &bytes)?;
+        println!("{}: {} bytes", guest.component, bytes.len());
+    }
+    super::write(&prebuilt.join(BUILT_WITH), clang_version()?.as_bytes())
+}
+
+/// Builds every C guest again and compares it with what is committed.
+///
+/// Another compiler than the one that built them makes other bytes, and no compiler none: both are said, and pass.
+pub fn check() -> Outcome {
+    if process::find(CLANG).is_none() {
+        println!("skipped: {CLANG} is not installed, so guests/prebuilt is not compared with its sources");
+        return Ok(());
+    }
+    let (here, there) = (clang_version()?, super::read(&prebuilt().join(BUILT_WITH))?);
+    if here.as_bytes() != there {
+        let there = String::from_utf8_lossy(&there);
+        println!("skipped: guests/prebuilt was built with {}, and here is {}", there.trim(), here.trim());
+        return Ok(());
+    }
+    let mut differ = Vec::new();
+    for guest in GUESTS {
+        if component(guest)? != super::read(&prebuilt().join(guest.component))? {
+            differ.push(guest.component);
+        }
+    }
+    if differ.is_empty() {
+        println!("guests/prebuilt: {} components match their sources", GUESTS.len());
+        return Ok(());
+    }
+    Err(format!("guests/prebuilt: {} do not match their sources; run `cargo xtask guests c`", differ.join(", ")))
+}
+
+/// Compiles the guest and makes a component of it.
+fn component(guest: &Guest) -> Outcome<Vec<u8>> {
+    let mut module = core_module(guest)?;
+    let mut resolve = Resolve::default();
+    let said = |what: &str| format!("{}: {what}", guest.component);
+    let (package, _) = resolve.push_path(process::root().join(guest.wit)).map_err(|e| said(&format!("{e:#}")))?;
+    let world = resolve.select_world(&[package], Some(guest.world)).map_err(|e| said(&format!("{e:#}")))?;
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)
+        .map_err(|e| said(&format!("{e:#}")))?;
+    let mut encoder = ComponentEncoder::default().validate(true).module(&module).map_err(|e| said(&format!("{e:#}")))?;
+    encoder.encode().map_err(|e| said(&format!("{e:#}")))
+}
+
+/// Compiles and links the guest's core module.
+fn core_module(guest: &Guest) -> Outcome<Vec<u8>> {
+    let c = Path::new("guests/c");
+    let dir = c.join(guest.dir);
+    let scratch = std::env::temp_dir().join(format!("isorun-xtask-{}", std::process::id()));
+    std::fs::create_dir_all(&scratch).map_err(|e| format!("{}: {e}", scratch.display()))?;
+    // The linker writes the file's name into the module.
+    let out = scratch.join(guest.component);
+    let mut clang = Command::new(CLANG);
+    // Run from the workspace's folder with relative paths, so that no path of this machine can reach the output.
+    clang.current_dir(process::root()).args(COMPILE_FLAGS);
+    clang.arg("-I").arg(c.join("mini/include")).arg("-I").arg(&dir);
+    clang.arg(dir.join(format!("{}.c", guest.bindings))).arg(dir.join(guest.source)).arg(c.join("mini/mini.c"));
+    clang.args(LINK_FLAGS).arg("-o").arg(&out);
+    process::read(&mut clang)?;
+    let bytes = super::read(&out);
+    // A folder left behind among the temporary ones harms nobody.
+    let _ = std::fs::remove_dir_all(&scratch);
+    bytes
+}
+
+fn prebuilt() -> PathBuf {
+    process::root().join("guests/prebuilt")
+}
+
+fn clang_version() -> Outcome<String> {
+    let text = process::read(Command::new(CLANG).arg("--version"))?;
+    Ok(format!("{}\n", text.lines().next().unwrap_or_default()))
+}
+
+/// Names the compiler that built what lies beside it.
+const BUILT_WITH: &str = "BUILT-WITH";
+
+const COMPILE_FLAGS: &[&str] =
+    &["--target=wasm32", "-O2", "-nostdlib", "-ffreestanding", "-fno-builtin", "-mbulk-memory", "-Wall", "-Wextra"];
+
+const LINK_FLAGS: &[&str] = &["-Wl,--no-entry", "-Wl,--strip-debug", "-Wl,-z,stack-size=65536"];
