@@ -99,6 +99,114 @@ pub enum TypeDef {
     ErrorContext,
 }
 
+impl TypeDef {
+    /// The kind's word in WIT: `record`, `list`, `u32`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Bool => "bool",
+            Self::U8 => "u8",
+            Self::U16 => "u16",
+            Self::U32 => "u32",
+            Self::U64 => "u64",
+            Self::S8 => "s8",
+            Self::S16 => "s16",
+            Self::S32 => "s32",
+            Self::S64 => "s64",
+            Self::F32 => "f32",
+            Self::F64 => "f64",
+            Self::Char => "char",
+            Self::String => "string",
+            Self::List(_) => "list",
+            Self::FixedList(..) => "fixed-length list",
+            Self::Map(..) => "map",
+            Self::Record(_) => "record",
+            Self::Tuple(_) => "tuple",
+            Self::Variant(_) => "variant",
+            Self::Enum(_) => "enum",
+            Self::Option(_) => "option",
+            Self::Result { .. } => "result",
+            Self::Flags(_) => "flags",
+            Self::Own(_) => "own",
+            Self::Borrow(_) => "borrow",
+            Self::Stream(_) => "stream",
+            Self::Future(_) => "future",
+            Self::ErrorContext => "error-context",
+        }
+    }
+
+    /// The types this one is made of, in order; one that is used twice comes twice.
+    #[must_use]
+    pub fn children(&self) -> Vec<TypeId> {
+        self.parts().into_iter().map(|(_, child)| child).collect()
+    }
+
+    /// The types this one is made of, each with where it stands.
+    pub(crate) fn parts(&self) -> Vec<(Step<'_>, TypeId)> {
+        match self {
+            Self::Bool
+            | Self::U8
+            | Self::U16
+            | Self::U32
+            | Self::U64
+            | Self::S8
+            | Self::S16
+            | Self::S32
+            | Self::S64
+            | Self::F32
+            | Self::F64
+            | Self::Char
+            | Self::String
+            | Self::Enum(_)
+            | Self::Flags(_)
+            | Self::Own(_)
+            | Self::Borrow(_)
+            | Self::ErrorContext => Vec::new(),
+            Self::List(item) | Self::FixedList(item, _) => vec![(Step::Item, *item)],
+            Self::Map(key, value) => vec![(Step::Key, *key), (Step::Value, *value)],
+            Self::Record(fields) => fields.iter().map(|field| (Step::Name(&field.name), field.ty)).collect(),
+            Self::Tuple(items) => items.iter().enumerate().map(|(at, item)| (Step::Place(at), *item)).collect(),
+            Self::Variant(cases) => {
+                cases.iter().filter_map(|case| Some((Step::Name(&case.name), case.ty?))).collect()
+            }
+            Self::Option(item) => vec![(Step::Name("some"), *item)],
+            Self::Result { ok, err } => {
+                let parts = [(Step::Name("ok"), *ok), (Step::Name("err"), *err)];
+                parts.into_iter().filter_map(|(step, ty)| Some((step, ty?))).collect()
+            }
+            Self::Stream(item) | Self::Future(item) => item.iter().map(|item| (Step::Item, *item)).collect(),
+        }
+    }
+}
+
+/// From a type to one that it is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step<'a> {
+    /// A field, a case with a payload, `some`, `ok`, `err`: `.name`
+    Name(&'a str),
+    /// An item of a tuple: `.0`
+    Place(usize),
+    /// An item of a list, stream or future: `[]`
+    Item,
+    /// A key of a map: `[key]`
+    Key,
+    /// A value of a map: `[value]`
+    Value,
+}
+
+impl Step<'_> {
+    /// Adds the step to a path.
+    pub(crate) fn push_to(self, path: &mut String) {
+        match self {
+            Self::Name(name) => path.extend([".", name]),
+            Self::Place(at) => path.extend([".", &at.to_string()]),
+            Self::Item => path.push_str("[]"),
+            Self::Key => path.push_str("[key]"),
+            Self::Value => path.push_str("[value]"),
+        }
+    }
+}
+
 /// A type's name: the interface that declares it, and its name there.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TypeName {

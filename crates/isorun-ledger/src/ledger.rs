@@ -1,0 +1,249 @@
+//! What a component imports and exports.
+
+use std::sync::Arc;
+
+use crate::name::{names_match, track_version};
+use crate::obstacle::{Obstacle, Reason};
+use crate::registry::{Hasher, LedgerError, TypeRegistry, check_count, check_distinct, check_name};
+use crate::types::TypeId;
+
+/// Most interfaces that a ledger has on each side, imports and exports.
+pub const INTERFACES_MAX: usize = 1_000;
+
+/// Most functions in all interfaces of a ledger together.
+pub const FUNCTIONS_MAX: usize = 10_000;
+
+/// Most parameters of one function: what the component model takes.
+pub const PARAMS_MAX: usize = 1_000;
+
+/// Most bytes of names in a ledger's interfaces, beside those in its types.
+pub const INTERFACE_NAME_BYTES_MAX: usize = 1 << 20;
+
+/// A parameter of a function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Param {
+    /// Its name, in kebab case.
+    pub name: String,
+    /// Its type.
+    pub ty: TypeId,
+}
+
+/// A function of an interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Function {
+    /// Its name; `[method]cursor.next` and the like for those of resources.
+    pub name: String,
+    /// Its parameters, in order; a method's `self` among them.
+    pub params: Vec<Param>,
+    /// The type of its result, if it has one.
+    pub result: Option<TypeId>,
+    /// Whether WIT declares it `async`.
+    pub is_async: bool,
+    /// SHA-256 of all that two sides must agree on: names, order and structural
+    /// types of the parameters, the result, and whether it is async. Not its own name.
+    pub hash: [u8; 32],
+}
+
+impl Function {
+    /// A function whose types are in `types`.
+    ///
+    /// # Errors
+    /// [`LedgerError`] where a limit is met, a type is not there, or two parameters have one name.
+    pub fn new(
+        types: &TypeRegistry,
+        name: impl Into<String>,
+        params: Vec<Param>,
+        result: Option<TypeId>,
+        is_async: bool,
+    ) -> Result<Self, LedgerError> {
+        let name = name.into();
+        check_name(&name)?;
+        check_count("parameters", params.len(), PARAMS_MAX)?;
+        check_distinct("parameters", params.iter().map(|param| param.name.as_str()))?;
+        for ty in params.iter().map(|param| param.ty).chain(result) {
+            check_type(types, ty)?;
+        }
+        let mut hasher = Hasher::new("isorun function 1");
+        hasher.count(usize::from(is_async));
+        hasher.count(params.len());
+        for param in &params {
+            hasher.name(&param.name);
+            hasher.hash(Some(types.hash(param.ty)));
+        }
+        hasher.hash(result.map(|ty| types.hash(ty)));
+        Ok(Self { name, params, result, is_async, hash: hasher.finish() })
+    }
+
+    /// How many containers of neopack lie inside one another in the packed arguments, or in the packed results if that is more.
+    ///
+    /// Both are one struct around the values.
+    #[must_use]
+    pub fn depth(&self, types: &TypeRegistry) -> usize {
+        let values = self.params.iter().map(|param| param.ty).chain(self.result);
+        1 + values.map(|ty| types.depth(ty)).max().unwrap_or(0)
+    }
+
+    /// What keeps this function from being called through a link; empty where nothing does.
+    ///
+    /// At most one obstacle for each parameter and the result.
+    #[must_use]
+    pub fn obstacles(&self, types: &TypeRegistry) -> Vec<Obstacle> {
+        let here = |path: String, reason| Obstacle { function: Some(self.name.clone()), path, reason };
+        let mut found = Vec::new();
+        if self.is_async {
+            found.push(here(String::new(), Reason::Async));
+        }
+        let params = self.params.iter().map(|param| (format!(".{}", param.name), param.ty));
+        for (path, ty) in params.chain(self.result.map(|ty| ("()".to_owned(), ty))) {
+            if let Err(obstacle) = types.travels(ty) {
+                found.push(here(path + &obstacle.path, obstacle.reason));
+                continue;
+            }
+            // One more for the struct around all arguments, or around the result.
+            let depth = types.depth(ty) + 1;
+            if depth > neopack::DEPTH_MAX {
+                found.push(here(path, Reason::TooDeep { depth, max: neopack::DEPTH_MAX }));
+            }
+        }
+        found
+    }
+}
+
+/// A type under the name that an interface gives it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedType {
+    /// The name, in kebab case.
+    pub name: String,
+    /// The type; another interface's if the name stands for a `use`.
+    pub ty: TypeId,
+}
+
+/// Functions and types under one name.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Interface {
+    /// `ns:pkg/iface@version`, a plain name, or `None` for what stands at the root of the world.
+    pub name: Option<String>,
+    /// The functions, in the component's order; names are unique.
+    pub functions: Vec<Function>,
+    /// The names of the resources declared here.
+    pub resources: Vec<String>,
+    /// The types declared here, resources aside; an interface may have nothing else.
+    pub types: Vec<NamedType>,
+}
+
+impl Interface {
+    /// An interface of that name with nothing in it.
+    #[must_use]
+    pub fn new(name: Option<String>) -> Self {
+        Self { name, ..Self::default() }
+    }
+
+    /// What keeps functions from being called through a link, in the functions' order; empty where nothing does.
+    #[must_use]
+    pub fn obstacles(&self, types: &TypeRegistry) -> Vec<Obstacle> {
+        self.functions.iter().flat_map(|function| function.obstacles(types)).collect()
+    }
+
+    /// The function of that name.
+    #[must_use]
+    pub fn function(&self, name: &str) -> Option<&Function> {
+        self.functions.iter().find(|function| function.name == name)
+    }
+}
+
+/// What a component imports and exports, with every type in it.
+///
+/// A value: it prints as WIT, compares, and packs into bytes that a peer unpacks.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Ledger {
+    /// The types that both sides refer to.
+    pub types: Arc<TypeRegistry>,
+    /// What the component wants.
+    pub imports: Vec<Interface>,
+    /// What the component offers.
+    pub exports: Vec<Interface>,
+}
+
+impl Ledger {
+    /// A ledger of interfaces whose types are in `types`.
+    ///
+    /// # Errors
+    /// [`LedgerError`] where a limit is met, a type is not there, or two
+    /// interfaces of one side or two functions of one interface have one name.
+    pub fn new(
+        types: Arc<TypeRegistry>,
+        imports: Vec<Interface>,
+        exports: Vec<Interface>,
+    ) -> Result<Self, LedgerError> {
+        let (mut functions, mut name_bytes) = (0, 0);
+        for side in [&imports, &exports] {
+            check_count("interfaces", side.len(), INTERFACES_MAX)?;
+            if side.iter().filter(|interface| interface.name.is_none()).count() > 1 {
+                return Err(LedgerError::Duplicate { what: "interfaces", name: String::new() });
+            }
+            name_bytes += check_distinct("interfaces", side.iter().filter_map(|i| i.name.as_deref()))?;
+            for interface in side {
+                functions += interface.functions.len();
+                check_count("functions", functions, FUNCTIONS_MAX)?;
+                name_bytes += check_interface(&types, interface)?;
+                check_count("bytes of names", name_bytes, INTERFACE_NAME_BYTES_MAX)?;
+            }
+        }
+        Ok(Self { types, imports, exports })
+    }
+
+    /// The import of that name, or of the newest version that [serves it](names_match).
+    #[must_use]
+    pub fn import(&self, name: Option<&str>) -> Option<&Interface> {
+        find(&self.imports, name)
+    }
+
+    /// The export of that name, or of the newest version that [serves it](names_match).
+    #[must_use]
+    pub fn export(&self, name: Option<&str>) -> Option<&Interface> {
+        find(&self.exports, name)
+    }
+
+    /// The same without the imports: what a provider shows of itself.
+    ///
+    /// The types are shared with the whole, not copied.
+    #[must_use]
+    pub fn exports_only(&self) -> Self {
+        Self { types: Arc::clone(&self.types), imports: Vec::new(), exports: self.exports.clone() }
+    }
+}
+
+fn find<'a>(interfaces: &'a [Interface], name: Option<&str>) -> Option<&'a Interface> {
+    let exact = interfaces.iter().find(|interface| interface.name.as_deref() == name);
+    exact.or_else(|| {
+        let wanted = name?;
+        let serving = interfaces.iter().filter_map(|i| Some((i.name.as_deref()?, i)));
+        let serving = serving.filter(|(offered, _)| names_match(wanted, offered));
+        serving.max_by_key(|(offered, _)| track_version(offered)).map(|(_, interface)| interface)
+    })
+}
+
+/// Checks one interface; the bytes of names in it.
+fn check_interface(types: &TypeRegistry, interface: &Interface) -> Result<usize, LedgerError> {
+    let mut bytes = check_distinct("functions", interface.functions.iter().map(|f| f.name.as_str()))?;
+    for function in &interface.functions {
+        bytes += function.params.iter().map(|param| param.name.len()).sum::<usize>();
+        for ty in function.params.iter().map(|param| param.ty).chain(function.result) {
+            check_type(types, ty)?;
+        }
+    }
+    let named = interface.types.iter().map(|named| named.name.as_str());
+    bytes += check_distinct("types", named.chain(interface.resources.iter().map(String::as_str)))?;
+    check_count("types", interface.types.len() + interface.resources.len(), crate::registry::TYPES_MAX)?;
+    for named in &interface.types {
+        check_type(types, named.ty)?;
+    }
+    Ok(bytes)
+}
+
+fn check_type(types: &TypeRegistry, ty: TypeId) -> Result<(), LedgerError> {
+    if types.contains(ty) { Ok(()) } else { Err(LedgerError::NoSuchType { of: types.len(), to: ty.index() }) }
+}
