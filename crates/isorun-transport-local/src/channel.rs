@@ -44,7 +44,7 @@ impl Channel for LocalChannel {
     }
 
     fn poll_close(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
-        self.sender.close();
+        self.sender.frames.close();
         Poll::Ready(Ok(()))
     }
 
@@ -57,47 +57,40 @@ impl Channel for LocalChannel {
 struct Sender {
     frames: PollSender<Bytes>,
     /// What ended the sending, given again to whoever asks again.
-    ended: Option<TransportError>,
+    failed: Option<TransportError>,
     counter: FrameCounter,
 }
 
 impl Sender {
     fn new(frames: mpsc::Sender<Bytes>, counter: FrameCounter) -> Self {
-        Self { frames: PollSender::new(frames), ended: None, counter }
+        Self { frames: PollSender::new(frames), failed: None, counter }
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>, queue: &mut VecDeque<Bytes>) -> Poll<Result<(), TransportError>> {
+        if let Some(error) = &self.failed {
+            return Poll::Ready(Err(error.clone()));
+        }
         while let Some(frame) = queue.front() {
-            if let Some(error) = &self.ended {
-                return Poll::Ready(Err(error.clone()));
-            }
             if frame.is_empty() || frame.len() > FRAME_BYTES_MAX {
-                return self.end(TransportError::FrameSize { size: frame.len(), max: FRAME_BYTES_MAX });
+                return self.fail(TransportError::FrameSize { size: frame.len(), max: FRAME_BYTES_MAX });
             }
+            // Closed here or there, it is the same to the one who sends.
             if ready!(self.frames.poll_reserve(cx)).is_err() {
-                return self.end(TransportError::Closed);
+                return self.fail(TransportError::Closed);
             }
             // There is room: only now is the frame taken.
             if let Some(frame) = queue.pop_front()
                 && self.frames.send_item(frame).is_err()
             {
-                return self.end(TransportError::Closed);
+                return self.fail(TransportError::Closed);
             }
             self.counter.add_one();
         }
         Poll::Ready(Ok(()))
     }
 
-    fn close(&mut self) {
-        // An error that came first is what later frames are told.
-        self.ended.get_or_insert(TransportError::Closed);
-        self.frames.close();
-    }
-
-    /// Remembers what ended the sending; the other end sees the frames before it, then the end.
-    fn end(&mut self, error: TransportError) -> Poll<Result<(), TransportError>> {
-        self.frames.close();
-        self.ended = Some(error.clone());
+    fn fail(&mut self, error: TransportError) -> Poll<Result<(), TransportError>> {
+        self.failed = Some(error.clone());
         Poll::Ready(Err(error))
     }
 }

@@ -1,2 +1,42 @@
-//! An isorun transport over TCP
+//! An isorun transport over TCP.
+//!
+//! A frame travels as its length, a little-endian `u32`, and its bytes. Writes
+//! are gathered, `TCP_NODELAY` is set, and a length is refused before a byte of
+//! the frame is read or a byte of memory is set aside for it. There is no TLS
+//! here: whoever reaches the port is [anonymous](isorun_core::PeerIdentity::Anonymous),
+//! which is why a server asks [`TcpAddress::is_loopback`] first.
+//!
+//! ```
+//! use std::collections::VecDeque;
+//! use std::future::poll_fn;
+//!
+//! use bytes::Bytes;
+//! use isorun_core::{Listener, Transport};
+//! use isorun_transport_tcp::{TcpTransport, TcpTransportListener};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut listener = TcpTransportListener::bind("tcp://127.0.0.1:0").await?;
+//! let transport = TcpTransport::new(&listener.address())?;
+//! let mut near = transport.open().await?;
+//! let mut far = poll_fn(|cx| listener.poll_accept(cx)).await?;
+//!
+//! let mut queue = VecDeque::from([Bytes::from_static(b"hello")]);
+//! poll_fn(|cx| near.poll_send(cx, &mut queue)).await?;
+//! let frame = poll_fn(|cx| far.poll_recv(cx)).await?;
+//! assert_eq!(frame.as_deref(), Some(b"hello".as_slice()));
+//! # Ok(())
+//! # }
+//! ```
 #![forbid(unsafe_code)]
+
+mod address;
+mod channel;
+mod listener;
+mod reader;
+mod transport;
+mod writer;
+
+pub use address::{AddressError, TcpAddress};
+pub use listener::{ListenError, TcpTransportListener};
+pub use transport::{CONNECT_MS_MAX, TcpTransport};

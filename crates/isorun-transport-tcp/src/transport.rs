@@ -1,0 +1,77 @@
+//! Opens channels.
+
+use std::io;
+use std::time::Duration;
+
+use isorun_core::{BoxFuture, Channel, PeerIdentity, Transport, TransportError};
+use tokio::net::TcpStream;
+
+use crate::channel::StreamChannel;
+use crate::{AddressError, TcpAddress};
+
+/// How long opening a channel may take, looking up the name included, in milliseconds.
+///
+/// Long enough for a lost first packet to be sent again three times; the system
+/// by itself may try for two minutes.
+pub const CONNECT_MS_MAX: u64 = 10_000;
+
+/// Opens channels to one TCP address.
+///
+/// A clone opens channels to the same address.
+#[derive(Debug, Clone)]
+pub struct TcpTransport {
+    address: TcpAddress,
+}
+
+impl TcpTransport {
+    /// A transport to `tcp://HOST:PORT`; nothing is looked up or opened yet.
+    ///
+    /// # Errors
+    /// [`AddressError`] where the address is none.
+    pub fn new(address: &str) -> Result<Self, AddressError> {
+        Ok(Self { address: address.parse()? })
+    }
+
+    /// The address that channels are opened to.
+    #[must_use]
+    pub fn address(&self) -> &TcpAddress {
+        &self.address
+    }
+
+    fn unreachable(&self, cause: String) -> TransportError {
+        TransportError::Unreachable { address: self.address.to_string(), cause }
+    }
+}
+
+impl From<TcpAddress> for TcpTransport {
+    fn from(address: TcpAddress) -> Self {
+        Self { address }
+    }
+}
+
+impl Transport for TcpTransport {
+    /// Opens a connection; needs a tokio runtime with I/O and time.
+    ///
+    /// # Errors
+    /// [`TransportError::Unreachable`], with the address and the cause, where nobody answers within [`CONNECT_MS_MAX`].
+    fn open(&self) -> BoxFuture<'_, Result<Box<dyn Channel>, TransportError>> {
+        Box::pin(async move {
+            match tokio::time::timeout(Duration::from_millis(CONNECT_MS_MAX), connect(&self.address)).await {
+                Ok(Ok(stream)) => {
+                    let peer = PeerIdentity::Anonymous { address: self.address.to_string() };
+                    Ok(Box::new(StreamChannel::new(stream, peer)) as Box<dyn Channel>)
+                }
+                Ok(Err(error)) => Err(self.unreachable(error.to_string())),
+                Err(_) => Err(self.unreachable(format!("no answer within {CONNECT_MS_MAX} ms"))),
+            }
+        })
+    }
+}
+
+/// Tries each address behind the name in turn.
+async fn connect(address: &TcpAddress) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address.resolve().await?.as_slice()).await?;
+    // Frames are gathered before they are written: waiting for more would only add to every call.
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}

@@ -1,0 +1,180 @@
+//! Frames into bytes.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use isorun_core::{FRAME_BYTES_MAX, TransportError};
+use tokio::io::AsyncWrite;
+
+/// Bytes before each frame: its length, a little-endian `u32`.
+pub(crate) const HEADER_BYTES: usize = 4;
+
+/// Frames that one system call is given at most.
+///
+/// Two slices each, well under the 1,024 that POSIX systems take at once.
+const GATHER_FRAMES_MAX: usize = 64;
+
+const _: () = assert!(FRAME_BYTES_MAX <= u32::MAX as usize, "a length must fit its header");
+
+/// Writes frames to a stream, many at once, and copies none.
+///
+/// Frames are written from where they stand in the queue: one leaves the queue
+/// when its first byte has been accepted, so that what was taken is exactly what
+/// may have been sent.
+#[derive(Default)]
+pub(crate) struct FrameWriter {
+    /// The frame whose first bytes are written and whose last are not.
+    begun: Option<Begun>,
+    /// What ended the sending, given again to whoever asks again.
+    failed: Option<TransportError>,
+    stage: Stage,
+}
+
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    #[default]
+    Open,
+    Closing,
+    Closed,
+}
+
+impl FrameWriter {
+    /// Ready once `queue` is empty and all that was taken is handed over.
+    pub(crate) fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut stream: Pin<&mut impl AsyncWrite>,
+        queue: &mut VecDeque<Bytes>,
+    ) -> Poll<Result<(), TransportError>> {
+        if let Some(error) = &self.failed {
+            return Poll::Ready(Err(error.clone()));
+        }
+        if self.stage != Stage::Open && !queue.is_empty() {
+            return self.fail(TransportError::Closed);
+        }
+        while self.begun.is_some() || !queue.is_empty() {
+            if let (None, Some(size)) = (&self.begun, queue.front().map(Bytes::len).filter(|size| !is_carried(*size))) {
+                return self.fail(TransportError::FrameSize { size, max: FRAME_BYTES_MAX });
+            }
+            if let Err(error) = ready!(self.poll_write(cx, stream.as_mut(), queue)) {
+                return self.fail(error);
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Ready once the frame that was begun is written and the stream is closed for writing.
+    pub(crate) fn poll_close(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut stream: Pin<&mut impl AsyncWrite>,
+    ) -> Poll<Result<(), TransportError>> {
+        if let Some(error @ TransportError::Lost { .. }) = &self.failed {
+            return Poll::Ready(Err(error.clone()));
+        }
+        if self.stage == Stage::Closed {
+            return Poll::Ready(Ok(()));
+        }
+        self.stage = Stage::Closing;
+        while self.begun.is_some() {
+            if let Err(error) = ready!(self.poll_write(cx, stream.as_mut(), &mut VecDeque::new())) {
+                return self.fail(error);
+            }
+        }
+        match ready!(stream.poll_shutdown(cx)) {
+            Ok(()) => {
+                self.stage = Stage::Closed;
+                Poll::Ready(Ok(()))
+            }
+            Err(error) => self.fail(lost(&error)),
+        }
+    }
+
+    /// Writes once, as much as the stream takes of what was begun and of the frames in `queue`.
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: Pin<&mut impl AsyncWrite>,
+        queue: &mut VecDeque<Bytes>,
+    ) -> Poll<Result<(), TransportError>> {
+        let carried = || queue.iter().take_while(|frame| is_carried(frame.len())).take(GATHER_FRAMES_MAX);
+        let mut headers = [[0; HEADER_BYTES]; GATHER_FRAMES_MAX];
+        for (header, frame) in headers.iter_mut().zip(carried()) {
+            *header = header_of(frame);
+        }
+        let begun = self.begun.iter().flat_map(Begun::rest);
+        let whole = headers.iter().zip(carried()).flat_map(|(header, frame)| [header.as_slice(), frame]);
+        let mut slices = [IoSlice::new(&[]); 2 * (GATHER_FRAMES_MAX + 1)];
+        let mut filled = 0;
+        for (slice, bytes) in slices.iter_mut().zip(begun.chain(whole)) {
+            *slice = IoSlice::new(bytes);
+            filled += 1;
+        }
+        match ready!(stream.poll_write_vectored(cx, &slices[..filled])) {
+            Ok(0) => Poll::Ready(Err(lost(&io::ErrorKind::WriteZero.into()))),
+            Ok(written) => {
+                self.take_written(queue, written);
+                Poll::Ready(Ok(()))
+            }
+            Err(error) => Poll::Ready(Err(lost(&error))),
+        }
+    }
+
+    /// Takes from `queue` the frames that the `written` bytes belong to.
+    fn take_written(&mut self, queue: &mut VecDeque<Bytes>, mut written: usize) {
+        while written > 0 {
+            let Some(mut begun) = self.begun.take().or_else(|| queue.pop_front().map(Begun::new)) else { return };
+            let step = written.min(begun.left());
+            begun.written += step;
+            written -= step;
+            if begun.left() > 0 {
+                self.begun = Some(begun);
+            }
+        }
+    }
+
+    fn fail(&mut self, error: TransportError) -> Poll<Result<(), TransportError>> {
+        self.failed = Some(error.clone());
+        Poll::Ready(Err(error))
+    }
+}
+
+/// A frame on its way.
+struct Begun {
+    header: [u8; HEADER_BYTES],
+    frame: Bytes,
+    /// Bytes written, of the header and then of the frame.
+    written: usize,
+}
+
+impl Begun {
+    fn new(frame: Bytes) -> Self {
+        Self { header: header_of(&frame), frame, written: 0 }
+    }
+
+    fn left(&self) -> usize {
+        HEADER_BYTES + self.frame.len() - self.written
+    }
+
+    /// What is still to be written.
+    fn rest(&self) -> [&[u8]; 2] {
+        let of_header = self.written.min(HEADER_BYTES);
+        [&self.header[of_header..], &self.frame[self.written - of_header..]]
+    }
+}
+
+fn is_carried(size: usize) -> bool {
+    (1..=FRAME_BYTES_MAX).contains(&size)
+}
+
+fn header_of(frame: &Bytes) -> [u8; HEADER_BYTES] {
+    // Never cut short: `is_carried` came first, and the assertion above holds.
+    (frame.len() as u32).to_le_bytes()
+}
+
+fn lost(error: &io::Error) -> TransportError {
+    TransportError::Lost { cause: error.to_string() }
+}
