@@ -1,6 +1,7 @@
 //! The guest components that the tests run. `guests/README.md` lists them.
 
 mod c;
+mod types;
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +12,8 @@ use crate::Outcome;
 pub fn main(words: &[&str]) -> Outcome {
     match words {
         ["c"] => c::build(),
-        ["check"] => c::check(),
+        ["wat"] => types::build(),
+        ["check"] => types::check().and_then(|()| c::check()),
         _ => Err(format!("guests: {words:?} is not a command; see `cargo xtask help`")),
     }
 }
