@@ -1,10 +1,11 @@
 //! What a component imports and exports.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::name::{names_match, track_version};
 use crate::obstacle::{Obstacle, Reason};
-use crate::registry::{Hasher, LedgerError, TypeRegistry, check_count, check_distinct, check_name};
+use crate::registry::{Hasher, LedgerError, PART_BYTES, TYPES_BYTES_MAX, TypeRegistry, check_count, check_distinct, check_name};
 use crate::types::TypeId;
 
 /// Most interfaces that a ledger has on each side, imports and exports.
@@ -16,8 +17,14 @@ pub const FUNCTIONS_MAX: usize = 10_000;
 /// Most parameters of one function: what the component model takes.
 pub const PARAMS_MAX: usize = 1_000;
 
-/// Most bytes of names in a ledger's interfaces, beside those in its types.
-pub const INTERFACE_NAME_BYTES_MAX: usize = 1 << 20;
+/// Most bytes that a ledger's interfaces take when they are packed, beside their types.
+pub const INTERFACES_BYTES_MAX: usize = 896 << 10;
+
+/// Bytes that a packed interface or function takes at most beside its names and parts.
+const ITEM_BYTES: usize = 64;
+
+// Types and interfaces and the few bytes around them fit in one value.
+const _: () = assert!(TYPES_BYTES_MAX + INTERFACES_BYTES_MAX + 1_024 <= neopack::VALUE_BYTES_MAX as usize);
 
 /// A parameter of a function.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -178,18 +185,18 @@ impl Ledger {
         imports: Vec<Interface>,
         exports: Vec<Interface>,
     ) -> Result<Self, LedgerError> {
-        let (mut functions, mut name_bytes) = (0, 0);
+        let (mut functions, mut bytes) = (0, 0);
         for side in [&imports, &exports] {
             check_count("interfaces", side.len(), INTERFACES_MAX)?;
             if side.iter().filter(|interface| interface.name.is_none()).count() > 1 {
                 return Err(LedgerError::Duplicate { what: "interfaces", name: String::new() });
             }
-            name_bytes += check_distinct("interfaces", side.iter().filter_map(|i| i.name.as_deref()))?;
+            bytes += check_distinct("interfaces", side.iter().filter_map(|i| i.name.as_deref()))?;
             for interface in side {
                 functions += interface.functions.len();
                 check_count("functions", functions, FUNCTIONS_MAX)?;
-                name_bytes += check_interface(&types, interface)?;
-                check_count("bytes of names", name_bytes, INTERFACE_NAME_BYTES_MAX)?;
+                bytes += check_interface(&types, interface)?;
+                check_count("bytes of packed interfaces", bytes, INTERFACES_BYTES_MAX)?;
             }
         }
         Ok(Self { types, imports, exports })
@@ -216,6 +223,68 @@ impl Ledger {
     }
 }
 
+impl PartialEq for Ledger {
+    /// Two ledgers are equal if they hold the same under the same names in the same order, wherever in their registries
+    /// the types stand.
+    fn eq(&self, other: &Self) -> bool {
+        let sides = [(&self.imports, &other.imports), (&self.exports, &other.exports)];
+        if sides.iter().any(|(a, b)| a.len() != b.len()) {
+            return false;
+        }
+        let mut types = Vec::new();
+        for (a, b) in sides.into_iter().flat_map(|(a, b)| a.iter().zip(b)) {
+            if !same_items(a, b, &mut types) {
+                return false;
+            }
+        }
+        same_types(&self.types, &other.types, types)
+    }
+}
+
+impl Eq for Ledger {}
+
+/// Whether two interfaces are the same but for their types, which are added to `types` in pairs.
+fn same_items(a: &Interface, b: &Interface, types: &mut Vec<(TypeId, TypeId)>) -> bool {
+    if (&a.name, &a.resources, a.functions.len(), a.types.len())
+        != (&b.name, &b.resources, b.functions.len(), b.types.len())
+    {
+        return false;
+    }
+    for (a, b) in a.types.iter().zip(&b.types) {
+        if a.name != b.name {
+            return false;
+        }
+        types.push((a.ty, b.ty));
+    }
+    for (a, b) in a.functions.iter().zip(&b.functions) {
+        // Equal hashes mean as many parameters and a result on both sides or on none.
+        if a.name != b.name || a.hash != b.hash {
+            return false;
+        }
+        types.extend(a.params.iter().zip(&b.params).map(|(a, b)| (a.ty, b.ty)));
+        types.extend(a.result.zip(b.result));
+    }
+    true
+}
+
+/// Whether each pair of types is the same, names of types included.
+fn same_types(here: &TypeRegistry, there: &TypeRegistry, mut todo: Vec<(TypeId, TypeId)>) -> bool {
+    // Each registry holds a type once, so one that is the same as two different ones can't be.
+    let mut twins: HashMap<TypeId, TypeId> = HashMap::new();
+    while let Some((a, b)) = todo.pop() {
+        match twins.insert(a, b) {
+            Some(twin) if twin == b => continue,
+            Some(_) => return false,
+            None => {}
+        }
+        if here.hash(a) != there.hash(b) || here.name(a) != there.name(b) {
+            return false;
+        }
+        todo.extend(here.def(a).children().into_iter().zip(there.def(b).children()));
+    }
+    true
+}
+
 fn find<'a>(interfaces: &'a [Interface], name: Option<&str>) -> Option<&'a Interface> {
     let exact = interfaces.iter().find(|interface| interface.name.as_deref() == name);
     exact.or_else(|| {
@@ -226,18 +295,21 @@ fn find<'a>(interfaces: &'a [Interface], name: Option<&str>) -> Option<&'a Inter
     })
 }
 
-/// Checks one interface; the bytes of names in it.
+/// Checks one interface; the bytes it takes at most when packed, its name aside.
 fn check_interface(types: &TypeRegistry, interface: &Interface) -> Result<usize, LedgerError> {
-    let mut bytes = check_distinct("functions", interface.functions.iter().map(|f| f.name.as_str()))?;
+    let mut bytes = ITEM_BYTES;
+    bytes += check_distinct("functions", interface.functions.iter().map(|function| function.name.as_str()))?;
     for function in &interface.functions {
-        bytes += function.params.iter().map(|param| param.name.len()).sum::<usize>();
-        for ty in function.params.iter().map(|param| param.ty).chain(function.result) {
-            check_type(types, ty)?;
+        bytes += ITEM_BYTES;
+        for param in &function.params {
+            bytes += PART_BYTES + param.name.len();
+            check_type(types, param.ty)?;
         }
+        function.result.map_or(Ok(()), |ty| check_type(types, ty))?;
     }
     let named = interface.types.iter().map(|named| named.name.as_str());
     bytes += check_distinct("types", named.chain(interface.resources.iter().map(String::as_str)))?;
-    check_count("types", interface.types.len() + interface.resources.len(), crate::registry::TYPES_MAX)?;
+    bytes += (interface.types.len() + interface.resources.len()) * PART_BYTES;
     for named in &interface.types {
         check_type(types, named.ty)?;
     }

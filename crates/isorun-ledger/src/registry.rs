@@ -31,13 +31,17 @@ pub const FLAGS_MAX: usize = 32;
 /// Names are written by people; the longest in WASI has 44 bytes.
 pub const NAME_BYTES_MAX: usize = 1_024;
 
-/// Most bytes of names in one registry: types, fields, cases, flags and resources together.
+/// Most bytes that the types of one registry take when they are packed.
 ///
-/// A packed ledger has to fit into one frame of 4 MiB.
-pub const REGISTRY_NAME_BYTES_MAX: usize = 2 << 20;
+/// With [`INTERFACES_BYTES_MAX`](crate::INTERFACES_BYTES_MAX) it keeps every packed ledger within one neopack value, and
+/// so within one frame.
+pub const TYPES_BYTES_MAX: usize = 3 << 20;
 
-/// Most children of all types of one registry together.
-pub const CHILDREN_MAX: usize = 1 << 18;
+/// Bytes that a packed type takes at most beside its names and parts.
+const TYPE_BYTES: usize = 64;
+
+/// Bytes that a part of a packed type takes at most beside its name.
+pub(crate) const PART_BYTES: usize = 16;
 
 /// Why something can't stand in a ledger.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -270,8 +274,7 @@ const _: () = assert!(TYPES_MAX < u32::MAX as usize);
 pub struct RegistryBuilder {
     types: TypeRegistry,
     known: HashMap<(TypeDef, Option<TypeName>), TypeId>,
-    name_bytes: usize,
-    children: usize,
+    bytes: usize,
 }
 
 impl RegistryBuilder {
@@ -295,15 +298,13 @@ impl RegistryBuilder {
         }
         let at = self.types.len();
         check_count("types", at + 1, TYPES_MAX)?;
-        let name_bytes = self.name_bytes + check_names(&key.0, key.1.as_ref())?;
-        check_count("bytes of names", name_bytes, REGISTRY_NAME_BYTES_MAX)?;
+        let bytes = self.bytes + packed_bytes(&key.0, key.1.as_ref())?;
+        check_count("bytes of packed types", bytes, TYPES_BYTES_MAX)?;
         let children = key.0.children();
-        check_count("type references", self.children + children.len(), CHILDREN_MAX)?;
         if let Some(missing) = children.iter().find(|child| child.index() >= at) {
             return Err(LedgerError::NoSuchType { of: at, to: missing.index() });
         }
-        self.name_bytes = name_bytes;
-        self.children += children.len();
+        self.bytes = bytes;
         let entry = Entry {
             hash: structural_hash(&key.0, &self.types),
             depth: packed_depth(&key.0, &children, &self.types),
@@ -363,9 +364,9 @@ pub(crate) fn check_distinct<'a>(
     Ok(bytes)
 }
 
-/// Checks the names and the number of parts of one type; the bytes of its names.
-fn check_names(def: &TypeDef, name: Option<&TypeName>) -> Result<usize, LedgerError> {
-    let mut bytes = 0;
+/// Checks the names and the number of parts of one type; the bytes it takes at most when packed.
+fn packed_bytes(def: &TypeDef, name: Option<&TypeName>) -> Result<usize, LedgerError> {
+    let mut bytes = TYPE_BYTES;
     if let Some(name) = name {
         bytes += check_name(&name.name)? + name.interface.as_deref().map_or(Ok(0), check_name)?;
     }
@@ -388,6 +389,7 @@ fn check_names(def: &TypeDef, name: Option<&TypeName>) -> Result<usize, LedgerEr
         _ => "cases",
     };
     check_count(what, parts, if matches!(def, TypeDef::Flags(_)) { FLAGS_MAX } else { FIELDS_MAX })?;
+    bytes += parts * PART_BYTES;
     bytes += match def {
         TypeDef::Record(fields) => check_distinct(what, fields.iter().map(|field| field.name.as_str()))?,
         TypeDef::Variant(cases) => check_distinct(what, cases.iter().map(|case| case.name.as_str()))?,

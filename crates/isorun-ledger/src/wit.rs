@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::ledger::{Function, Param};
 use crate::registry::TypeRegistry;
 use crate::types::{TypeDef, TypeId};
 
@@ -79,6 +80,37 @@ pub(crate) fn write_inline(
             (_, Some(name)) if by_name => write_name(out, &name)?,
             (def, _) => todo.extend(pieces(def).into_iter().rev()),
         }
+    }
+    Ok(())
+}
+
+/// A function's type: `func(key: string) -> u32`.
+pub(crate) fn signature(types: &TypeRegistry, function: &Function) -> String {
+    let mut text = String::new();
+    let name_of = |id| types.name(id).map(|name| name.name.clone());
+    // Writing to a string never fails.
+    let _ = write_signature(&mut text, types, function.is_async, &function.params, function.result, &name_of);
+    text
+}
+
+/// Writes a function's type.
+pub(crate) fn write_signature(
+    out: &mut dyn fmt::Write,
+    types: &TypeRegistry,
+    is_async: bool,
+    params: &[Param],
+    result: Option<TypeId>,
+    name_of: &dyn Fn(TypeId) -> Option<String>,
+) -> fmt::Result {
+    out.write_str(if is_async { "async func(" } else { "func(" })?;
+    for (at, param) in params.iter().enumerate() {
+        write!(out, "{}{}: ", if at > 0 { ", " } else { "" }, Escaped(&param.name))?;
+        write_inline(out, types, param.ty, Spell::Names, name_of)?;
+    }
+    out.write_str(")")?;
+    if let Some(result) = result {
+        out.write_str(" -> ")?;
+        write_inline(out, types, result, Spell::Names, name_of)?;
     }
     Ok(())
 }
