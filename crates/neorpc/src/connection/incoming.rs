@@ -1,0 +1,246 @@
+//! Requests of the other end.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use isorun_core::{CallFailed, Failure, Fault, Refusal, Reply};
+
+use super::event::{Event, ProtocolError};
+use super::{Connection, Serving, State, overloaded};
+use crate::bind::{BindFrame, BoundFrame, DescribeFrame, DescribedFrame, FunctionTable};
+use crate::call::{CallFrame, FailureFrame, ReplyFrame, SelfContainedCall};
+use crate::frame::{Frame, Kind};
+use crate::id::{BindingId, RequestId};
+use crate::limits::{ARGS_BYTES_MAX, QUEUE_BYTES_MAX, QUEUE_BYTES_SOFT};
+
+impl Connection {
+    /// Answers a bind. The number of the new binding; `None` where it was refused, or nobody waits for it any more.
+    pub fn answer_bind(&mut self, id: RequestId, result: Result<(), Failure>) -> Option<BindingId> {
+        let Some(Serving::Bind { functions }) = self.serving.get(&id) else { return None };
+        let functions = *functions;
+        self.serving.remove(&id);
+        match result {
+            Ok(()) => {
+                let binding = BindingId(self.next_binding);
+                self.next_binding += 1;
+                self.bindings.insert(binding, functions);
+                self.put_bound(id, Ok(FunctionTable { binding, functions }));
+                Some(binding)
+            }
+            Err(failure) => {
+                self.put_bound(id, Err(failure));
+                None
+            }
+        }
+    }
+
+    /// Answers a describe; returns whether anybody still waits for it.
+    pub fn answer_describe(&mut self, id: RequestId, result: Result<Bytes, Failure>) -> bool {
+        let Some(Serving::Describe) = self.serving.get(&id) else { return false };
+        self.serving.remove(&id);
+        self.put_described(id, result);
+        true
+    }
+
+    /// Answers a call; returns whether anybody still waits for it.
+    ///
+    /// Results that no frame holds become [`Fault::BadResults`], naming limit and size.
+    pub fn answer_call(&mut self, id: RequestId, result: Result<Reply, CallFailed>) -> bool {
+        let Some(Serving::Call { args_bytes }) = self.serving.get(&id) else { return false };
+        self.args_bytes -= args_bytes;
+        self.serving.remove(&id);
+        match result {
+            Ok(reply) => self.put_reply(ReplyFrame { id, reply }),
+            Err(failed) => self.put_failure(id, failed),
+        }
+        if matches!(self.state, State::Once) {
+            self.state = State::Closed { cause: "the one call of this connection was answered".to_owned() };
+        }
+        true
+    }
+
+    pub(super) fn incoming_bind(&mut self, bind: BindFrame) -> Result<(), ProtocolError> {
+        let BindFrame { id, instance, want } = bind;
+        self.count_up(id)?;
+        let binds = self.serving.values().filter(|serving| matches!(serving, Serving::Bind { .. })).count();
+        let bindings_max = self.limits.bindings_max;
+        let refusal = if self.bindings.len() + binds >= bindings_max as usize || self.next_binding == u32::MAX {
+            Some(overloaded("bindings of a connection", u64::from(bindings_max)))
+        } else {
+            self.room(0).err()
+        };
+        if let Some(refusal) = refusal {
+            self.put_bound(id, Err(refusal));
+            return Ok(());
+        }
+        let functions = u32::try_from(want.functions.len()).unwrap_or(u32::MAX);
+        self.serving.insert(id, Serving::Bind { functions });
+        self.events.push_back(Event::IncomingBind { id, instance, want });
+        Ok(())
+    }
+
+    pub(super) fn incoming_unbind(&mut self, binding: BindingId) -> Result<(), ProtocolError> {
+        if binding.0 >= self.next_binding {
+            return Err(ProtocolError::NeverBound { binding });
+        }
+        // Given back twice means no more than once.
+        if self.bindings.remove(&binding).is_some() {
+            self.events.push_back(Event::Unbound { binding });
+        }
+        Ok(())
+    }
+
+    pub(super) fn incoming_describe(&mut self, describe: DescribeFrame) -> Result<(), ProtocolError> {
+        let DescribeFrame { id, instance } = describe;
+        self.count_up(id)?;
+        if let Err(refusal) = self.room(0) {
+            self.put_described(id, Err(refusal));
+            return Ok(());
+        }
+        self.serving.insert(id, Serving::Describe);
+        self.events.push_back(Event::IncomingDescribe { id, instance });
+        Ok(())
+    }
+
+    pub(super) fn incoming_call(&mut self, now: Instant, call: CallFrame) -> Result<(), ProtocolError> {
+        let CallFrame { id, binding, function, with, args } = call;
+        self.count_up(id)?;
+        let checked = match self.bindings.get(&binding) {
+            None => Err(bad_arguments(format!("binding {binding} is not there"))),
+            Some(functions) if function.0 >= *functions => {
+                Err(bad_arguments(format!("function {} of binding {binding}, which has {functions}", function.0)))
+            }
+            Some(_) if with.deadline_ms == 0 => Err(Failure::Deadline { waited_ms: 0 }),
+            Some(_) => self.room(args.len()),
+        };
+        if let Err(failure) = checked {
+            self.put_failure(id, failure.into());
+            return Ok(());
+        }
+        self.args_bytes += args.len();
+        self.serving.insert(id, Serving::Call { args_bytes: args.len() });
+        self.events.push_back(Event::IncomingCall { id, binding, function, cx: with.context(now), args });
+        Ok(())
+    }
+
+    pub(super) fn serve_once(&mut self, call: SelfContainedCall) {
+        self.args_bytes += call.args.len();
+        self.serving.insert(RequestId::NONE, Serving::Call { args_bytes: call.args.len() });
+        self.events.push_back(Event::IncomingSelfContained(call));
+    }
+
+    pub(super) fn incoming_cancel(&mut self, id: RequestId) -> Result<(), ProtocolError> {
+        if id == RequestId::NONE || id > self.last_incoming {
+            return Err(ProtocolError::NeverIssued { found: Kind::Cancel, id });
+        }
+        // It may have been answered while the cancel was on its way.
+        match self.serving.remove(&id) {
+            None => return Ok(()),
+            Some(Serving::Call { args_bytes }) => self.args_bytes -= args_bytes,
+            Some(Serving::Bind { .. } | Serving::Describe) => {}
+        }
+        self.events.push_back(Event::IncomingCancelled { id });
+        Ok(())
+    }
+
+    fn count_up(&mut self, id: RequestId) -> Result<(), ProtocolError> {
+        if id <= self.last_incoming {
+            return Err(ProtocolError::IdNotGrowing { id, last: self.last_incoming });
+        }
+        self.last_incoming = id;
+        Ok(())
+    }
+
+    /// Whether one request more, with as many bytes of arguments, can be served.
+    fn room(&self, args_bytes: usize) -> Result<(), Failure> {
+        let calls_max = self.limits.calls_max;
+        if self.serving.len() >= calls_max as usize {
+            return Err(overloaded("requests in flight on a connection", u64::from(calls_max)));
+        }
+        if self.args_bytes + args_bytes > ARGS_BYTES_MAX {
+            return Err(overloaded("bytes of arguments in flight on a connection", ARGS_BYTES_MAX as u64));
+        }
+        if self.outbox.bytes() > QUEUE_BYTES_SOFT {
+            return Err(overloaded("bytes of answers waiting on a connection", QUEUE_BYTES_SOFT as u64));
+        }
+        Ok(())
+    }
+
+    fn put_reply(&mut self, frame: ReplyFrame) {
+        let (size, max) = (frame.encoded_len(), self.frame_bytes_max());
+        let waiting = self.outbox.bytes();
+        let detail = if size > max {
+            format!("a reply frame of {size} bytes, the limit is {max}")
+        } else if waiting + size > QUEUE_BYTES_MAX {
+            format!("{waiting} bytes wait to be sent, the limit is {QUEUE_BYTES_MAX}")
+        } else {
+            match frame.encode() {
+                Ok(bytes) => return self.outbox.push_frame(bytes),
+                Err(error) => error.to_string(),
+            }
+        };
+        let failure = Fault::BadResults { detail }.into();
+        self.put_failure(frame.id, CallFailed { failure, fuel_used: frame.reply.fuel_used });
+    }
+
+    fn put_failure(&mut self, id: RequestId, failed: CallFailed) {
+        let fuel_used = failed.fuel_used;
+        self.put_with_failure(failed.failure, |failure| {
+            Frame::Failure(FailureFrame { id, failed: CallFailed { failure, fuel_used } })
+        });
+    }
+
+    fn put_bound(&mut self, id: RequestId, result: Result<FunctionTable, Failure>) {
+        match result {
+            Ok(table) => self.put(&Frame::Bound(BoundFrame { id, result: Ok(table) })),
+            Err(failure) => {
+                self.put_with_failure(failure, |failure| Frame::Bound(BoundFrame { id, result: Err(failure) }))
+            }
+        }
+    }
+
+    fn put_described(&mut self, id: RequestId, result: Result<Bytes, Failure>) {
+        let failed = |failure| Frame::Described(DescribedFrame { id, result: Err(failure) });
+        let failure = match result {
+            Ok(ledger) => {
+                let max = self.frame_bytes_max();
+                let size = ledger.len();
+                match Frame::Described(DescribedFrame { id, result: Ok(ledger) }).encode() {
+                    Ok(bytes) if bytes.len() <= max => return self.outbox.push_frame(bytes),
+                    Ok(_) | Err(_) => {
+                        let detail = format!("a ledger of {size} bytes, the limit of a frame is {max}");
+                        Fault::BadResults { detail }.into()
+                    }
+                }
+            }
+            Err(failure) => failure,
+        };
+        self.put_with_failure(failure, failed);
+    }
+
+    /// Sends a failure in its frame, without its ledger where that does not fit.
+    fn put_with_failure(&mut self, failure: Failure, frame: impl Fn(Failure) -> Frame) {
+        let max = self.frame_bytes_max();
+        let whole = frame(failure.clone());
+        match (whole.encode(), failure) {
+            (Ok(bytes), _) if bytes.len() <= max => self.outbox.push_frame(bytes),
+            (_, Failure::Refused(Refusal::Incompatible { detail, ledger: _ })) => {
+                self.put(&frame(Refusal::Incompatible { detail, ledger: Bytes::new() }.into()));
+            }
+            (_, _) => self.put(&whole),
+        }
+    }
+
+    /// Sends an answer that fits every frame.
+    fn put(&mut self, frame: &Frame) {
+        match frame.encode() {
+            Ok(bytes) => self.outbox.push_frame(bytes),
+            // An answer that can't be given must not leave its asker waiting for ever.
+            Err(error) => self.connection_lost(&error.to_string()),
+        }
+    }
+}
+
+fn bad_arguments(detail: String) -> Failure {
+    Refusal::BadArguments { detail }.into()
+}

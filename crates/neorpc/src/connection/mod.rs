@@ -1,0 +1,353 @@
+//! One connection: a state machine without a socket, a clock or a task.
+
+mod event;
+mod incoming;
+mod outbox;
+mod outgoing;
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use isorun_core::{CallFailed, Failure, Refusal};
+
+pub use self::event::{Event, ProtocolError};
+use self::outbox::{Outbox, Waiting};
+use self::outgoing::{Pending, Stage};
+use crate::call::{FailureFrame, ms_until};
+use crate::frame::{Frame, Kind};
+use crate::hello::{Hello, PeerLimits};
+use crate::id::{BindingId, RequestId};
+use crate::limits::{FRAME_BYTES_MAX, HELLO_MS_MAX, QUEUE_FRAMES_MAX, VERSION};
+
+/// One end of a connection; both ends may serve and call.
+///
+/// The shell around it feeds [`handle_frame`](Self::handle_frame) and [`handle_timeout`](Self::handle_timeout), sends
+/// what [`poll_transmit`](Self::poll_transmit) hands out, reports with [`taken`](Self::taken) how many of those frames
+/// the channel took, and acts on [`poll_event`](Self::poll_event). A call counts as *not sent* until its frame is
+/// taken, and as *unknown* from then until its answer.
+///
+/// ```
+/// use std::time::Instant;
+/// use neorpc::{Connection, Event, PeerLimits};
+///
+/// let now = Instant::now();
+/// let mut here = Connection::connect(now, PeerLimits::default());
+/// let mut there = Connection::accept(now, PeerLimits::default());
+/// let hello = here.poll_transmit(now).unwrap();
+/// there.handle_frame(now, hello).unwrap();
+/// here.taken(1);
+/// assert!(matches!(there.poll_event(), Some(Event::Open(_))));
+/// ```
+pub struct Connection {
+    state: State,
+    limits: PeerLimits,
+    outbox: Outbox,
+    events: VecDeque<Event>,
+    /// The number of the next request of ours.
+    next: u64,
+    pending: HashMap<RequestId, Pending>,
+    deadlines: BTreeSet<(Instant, RequestId)>,
+    /// The highest number of theirs.
+    last_incoming: RequestId,
+    serving: HashMap<RequestId, Serving>,
+    args_bytes: usize,
+    /// How many functions each binding that we serve has.
+    bindings: HashMap<BindingId, u32>,
+    next_binding: u32,
+}
+
+enum State {
+    /// We said hello first and wait for the answer.
+    Greeted { until: Instant },
+    /// We accepted, and wait for a hello or a self-contained call.
+    Listening { until: Instant },
+    /// Both said hello.
+    Open { peer: PeerLimits },
+    /// We serve the one call of a peer that keeps no connection.
+    Once,
+    /// Nothing is taken in any more; a last frame may still go out.
+    Closed { cause: String },
+}
+
+/// A request of the other end that we have not answered.
+enum Serving {
+    Bind { functions: u32 },
+    Describe,
+    Call { args_bytes: usize },
+}
+
+impl Connection {
+    /// The end that opened the channel: it says hello first.
+    #[must_use]
+    pub fn connect(now: Instant, limits: PeerLimits) -> Self {
+        let mut connection = Self::new(State::Greeted { until: hello_until(now) }, limits);
+        connection.say_hello();
+        connection
+    }
+
+    /// The end that accepted the channel: it answers a hello, or a self-contained call.
+    #[must_use]
+    pub fn accept(now: Instant, limits: PeerLimits) -> Self {
+        Self::new(State::Listening { until: hello_until(now) }, limits)
+    }
+
+    fn new(state: State, limits: PeerLimits) -> Self {
+        Self {
+            state,
+            limits: limits.clamped(),
+            outbox: Outbox::default(),
+            events: VecDeque::new(),
+            next: 1,
+            pending: HashMap::new(),
+            deadlines: BTreeSet::new(),
+            last_incoming: RequestId::NONE,
+            serving: HashMap::new(),
+            args_bytes: 0,
+            bindings: HashMap::new(),
+            next_binding: 0,
+        }
+    }
+
+    /// Takes one frame of the other end, which came at `now`.
+    ///
+    /// # Errors
+    /// [`ProtocolError`]: the connection has ended, as with [`connection_lost`](Self::connection_lost). Drop the frames
+    /// that were handed out and not taken, send what [`poll_transmit`](Self::poll_transmit) still has, and close.
+    pub fn handle_frame(&mut self, now: Instant, frame: Bytes) -> Result<(), ProtocolError> {
+        let handled = self.dispatch(now, &frame);
+        if let Err(error) = &handled {
+            self.abort(error);
+        }
+        handled
+    }
+
+    fn dispatch(&mut self, now: Instant, bytes: &Bytes) -> Result<(), ProtocolError> {
+        if matches!(self.state, State::Closed { .. }) {
+            return Ok(());
+        }
+        if bytes.len() > self.limits.frame_bytes_max {
+            return Err(ProtocolError::FrameTooLarge { size: bytes.len(), max: self.limits.frame_bytes_max });
+        }
+        if self.outbox.frames() > QUEUE_FRAMES_MAX {
+            return Err(ProtocolError::NotReading { frames: self.outbox.frames() });
+        }
+        let frame = Frame::decode(bytes)?;
+        match &self.state {
+            State::Greeted { .. } => match frame {
+                Frame::Hello(hello) => self.opened(&hello),
+                other => Err(ProtocolError::HelloExpected { found: other.kind() }),
+            },
+            State::Listening { .. } => match frame {
+                Frame::Hello(hello) => {
+                    // Said even to another version, so that the other end can tell what is wrong.
+                    self.say_hello();
+                    self.opened(&hello)
+                }
+                Frame::SelfContained(call) => {
+                    self.state = State::Once;
+                    self.serve_once(call);
+                    Ok(())
+                }
+                other => Err(ProtocolError::HelloExpected { found: other.kind() }),
+            },
+            State::Open { .. } => self.dispatch_open(now, frame),
+            State::Once => Err(ProtocolError::OutOfPlace { found: frame.kind() }),
+            State::Closed { .. } => Ok(()),
+        }
+    }
+
+    fn dispatch_open(&mut self, now: Instant, frame: Frame) -> Result<(), ProtocolError> {
+        match frame {
+            Frame::Bound(bound) => self.bound(bound),
+            Frame::Described(described) => self.described(described),
+            Frame::Reply(reply) => self.returned(Kind::Reply, reply.id, Ok(reply.reply)),
+            Frame::Failure(FailureFrame { id: RequestId::NONE, failed }) => {
+                Err(ProtocolError::Farewell(failed.failure))
+            }
+            Frame::Failure(failure) => self.returned(Kind::Failure, failure.id, Err(failure.failed)),
+            Frame::Bind(bind) => self.incoming_bind(bind),
+            Frame::Unbind(binding) => self.incoming_unbind(binding),
+            Frame::Describe(describe) => self.incoming_describe(describe),
+            Frame::Call(call) => self.incoming_call(now, call),
+            Frame::Cancel(id) => self.incoming_cancel(id),
+            Frame::Hello(_) | Frame::SelfContained(_) => Err(ProtocolError::OutOfPlace { found: frame.kind() }),
+        }
+    }
+
+    /// Hands out the next frame to send, in order.
+    ///
+    /// Hand out little at a time: what is still in here when its deadline passes or its caller gives up never goes out.
+    pub fn poll_transmit(&mut self, now: Instant) -> Option<Bytes> {
+        loop {
+            let (bytes, request) = match self.outbox.pop()? {
+                Waiting::Frame { bytes, request } => (bytes, request),
+                Waiting::Call { mut call, deadline } => {
+                    call.with.deadline_ms = ms_until(deadline, now);
+                    if call.with.deadline_ms == 0 {
+                        self.expire(call.id, now);
+                        continue;
+                    }
+                    match call.encode() {
+                        Ok(bytes) => (bytes, Some(call.id)),
+                        Err(error) => {
+                            self.resolve(call.id, Failure::NotSent { cause: error.to_string() });
+                            continue;
+                        }
+                    }
+                }
+            };
+            if let Some(pending) = request.and_then(|id| self.pending.get_mut(&id)) {
+                pending.stage = Stage::Handed;
+            }
+            self.outbox.handed(bytes.len(), request);
+            return Some(bytes);
+        }
+    }
+
+    /// Notes that the channel took `frames` more of the frames handed out, oldest first.
+    ///
+    /// Report this after every attempt to send, before the next frame is handled and before the connection is given up:
+    /// it is what tells *unknown* from *not sent*.
+    pub fn taken(&mut self, frames: usize) {
+        for _ in 0..frames {
+            if let Some(pending) = self.outbox.taken().and_then(|id| self.pending.get_mut(&id)) {
+                pending.stage = Stage::Sent;
+            }
+        }
+    }
+
+    /// The next thing that the shell should know.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due next.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match self.state {
+            State::Greeted { until } | State::Listening { until } => Some(until),
+            State::Open { .. } => self.deadlines.first().map(|(deadline, _)| *deadline),
+            State::Once | State::Closed { .. } => None,
+        }
+    }
+
+    /// Ends what is over at `now`: calls past their deadline, or the wait for a hello.
+    ///
+    /// # Errors
+    /// [`ProtocolError::NoHello`], after which the connection has ended.
+    pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ProtocolError> {
+        match self.state {
+            State::Greeted { until } | State::Listening { until } if until <= now => {
+                let error = ProtocolError::NoHello { waited_ms: HELLO_MS_MAX };
+                self.abort(&error);
+                Err(error)
+            }
+            State::Open { .. } => {
+                while let Some((deadline, id)) = self.deadlines.first().copied()
+                    && deadline <= now
+                {
+                    self.expire(id, now);
+                }
+                Ok(())
+            }
+            State::Greeted { .. } | State::Listening { .. } | State::Once | State::Closed { .. } => Ok(()),
+        }
+    }
+
+    /// Ends the connection because the channel did: every request that was taken resolves as *unknown*, every other as
+    /// *not sent*, and binds and describes as *not sent* always, since they run nothing.
+    pub fn connection_lost(&mut self, cause: &str) {
+        self.close(cause, None);
+    }
+
+    /// Whether the connection has ended; events and a last frame may still be waiting.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        matches!(self.state, State::Closed { .. })
+    }
+
+    /// Requests of this end that have no answer yet.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Requests of the other end that this end has not answered yet.
+    #[must_use]
+    pub fn in_service(&self) -> usize {
+        self.serving.len()
+    }
+
+    fn say_hello(&mut self) {
+        // Five numbers and no feature: this can't fail, and a connection without a hello ends by its timeout.
+        if let Ok(hello) = Frame::Hello(Hello::new(self.limits)).encode() {
+            self.outbox.push_frame(hello);
+        }
+    }
+
+    fn opened(&mut self, hello: &Hello) -> Result<(), ProtocolError> {
+        if hello.version != VERSION {
+            return Err(ProtocolError::Version { ours: VERSION, theirs: hello.version });
+        }
+        let peer = hello.limits.clamped();
+        self.state = State::Open { peer };
+        self.events.push_back(Event::Open(peer));
+        Ok(())
+    }
+
+    /// Ends the connection for the other end's fault, and tells it where that helps.
+    fn abort(&mut self, error: &ProtocolError) {
+        let farewell = match (&self.state, error) {
+            // It closed first, or reads nothing anyway.
+            (_, ProtocolError::Farewell(_) | ProtocolError::NotReading { .. }) => None,
+            (State::Open { .. } | State::Once, _) => {
+                let text = error.to_string();
+                let failure = Failure::Refused(Refusal::Other { kind: "protocol".to_owned(), text });
+                let failed = CallFailed { failure, fuel_used: 0 };
+                Frame::Failure(FailureFrame { id: RequestId::NONE, failed }).encode().ok()
+            }
+            // Our own hello says all that there is to say.
+            (State::Listening { .. }, ProtocolError::Version { .. }) => {
+                Frame::Hello(Hello::new(self.limits)).encode().ok()
+            }
+            (State::Greeted { .. } | State::Listening { .. } | State::Closed { .. }, _) => None,
+        };
+        self.close(&error.to_string(), farewell);
+    }
+
+    fn close(&mut self, cause: &str, farewell: Option<Bytes>) {
+        if self.is_closed() {
+            return;
+        }
+        self.state = State::Closed { cause: cause.to_owned() };
+        self.outbox.clear();
+        if let Some(farewell) = farewell {
+            self.outbox.push_frame(farewell);
+        }
+        self.serving.clear();
+        self.bindings.clear();
+        self.args_bytes = 0;
+        let mut ids: Vec<RequestId> = self.pending.keys().copied().collect();
+        ids.sort_unstable();
+        for id in ids {
+            self.lose(id, cause);
+        }
+    }
+
+    /// The largest frame that may be sent.
+    fn frame_bytes_max(&self) -> usize {
+        match &self.state {
+            State::Open { peer } => peer.frame_bytes_max,
+            State::Greeted { .. } | State::Listening { .. } | State::Once | State::Closed { .. } => FRAME_BYTES_MAX,
+        }
+    }
+}
+
+fn hello_until(now: Instant) -> Instant {
+    now.checked_add(Duration::from_millis(HELLO_MS_MAX)).unwrap_or(now)
+}
+
+fn overloaded(what: &str, limit: u64) -> Failure {
+    Refusal::Overloaded { what: what.to_owned(), limit }.into()
+}

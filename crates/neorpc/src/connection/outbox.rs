@@ -1,0 +1,101 @@
+//! Frames on their way out, and which of them the channel has taken.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::call::CallFrame;
+use crate::id::RequestId;
+
+/// What waits to be handed out.
+pub(super) enum Waiting {
+    /// A frame that is ready; with the request that it asks, if it asks one.
+    Frame { bytes: Bytes, request: Option<RequestId> },
+    /// A call, written when it is handed out: what is left of its time shrinks while it waits.
+    Call { call: Box<CallFrame>, deadline: Instant },
+}
+
+impl Waiting {
+    fn size(&self) -> usize {
+        match self {
+            Self::Frame { bytes, .. } => bytes.len(),
+            Self::Call { call, .. } => call.encoded_len(),
+        }
+    }
+
+    fn request(&self) -> Option<RequestId> {
+        match self {
+            Self::Frame { request, .. } => *request,
+            Self::Call { call, .. } => Some(call.id),
+        }
+    }
+}
+
+/// A frame that was handed out and not yet taken.
+struct Handed {
+    size: usize,
+    request: Option<RequestId>,
+}
+
+/// The queue of one connection.
+#[derive(Default)]
+pub(super) struct Outbox {
+    waiting: VecDeque<Waiting>,
+    handed: VecDeque<Handed>,
+    bytes: usize,
+}
+
+impl Outbox {
+    /// Bytes that wait or were handed out and not taken.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Frames that wait or were handed out and not taken.
+    pub(super) fn frames(&self) -> usize {
+        self.waiting.len() + self.handed.len()
+    }
+
+    pub(super) fn push(&mut self, waiting: Waiting) {
+        self.bytes += waiting.size();
+        self.waiting.push_back(waiting);
+    }
+
+    pub(super) fn push_frame(&mut self, bytes: Bytes) {
+        self.push(Waiting::Frame { bytes, request: None });
+    }
+
+    /// The next one to hand out; [`handed`](Self::handed) must follow if it is.
+    pub(super) fn pop(&mut self) -> Option<Waiting> {
+        let waiting = self.waiting.pop_front()?;
+        self.bytes -= waiting.size();
+        Some(waiting)
+    }
+
+    pub(super) fn handed(&mut self, size: usize, request: Option<RequestId>) {
+        self.bytes += size;
+        self.handed.push_back(Handed { size, request });
+    }
+
+    /// Takes back a request that was not handed out.
+    pub(super) fn withdraw(&mut self, request: RequestId) {
+        if let Some(place) = self.waiting.iter().position(|waiting| waiting.request() == Some(request))
+            && let Some(waiting) = self.waiting.remove(place)
+        {
+            self.bytes -= waiting.size();
+        }
+    }
+
+    /// Notes that the channel took the oldest frame; the request that it asked, if it asked one.
+    pub(super) fn taken(&mut self) -> Option<RequestId> {
+        let handed = self.handed.pop_front()?;
+        self.bytes -= handed.size;
+        handed.request
+    }
+
+    /// Forgets everything.
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}

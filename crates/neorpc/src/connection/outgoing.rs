@@ -1,0 +1,287 @@
+//! Requests of this end.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use isorun_core::{BindRequest, CHAIN_MAX, CallContext, CallFailed, Failure, FunctionIndex, Refusal, Reply};
+
+use super::event::{Event, ProtocolError};
+use super::outbox::Waiting;
+use super::{Connection, State, overloaded};
+use crate::bind::{BindFrame, BoundFrame, DescribeFrame, DescribedFrame};
+use crate::call::{CallFrame, Companions};
+use crate::frame::{Frame, Kind};
+use crate::hello::PeerLimits;
+use crate::id::{BindingId, RequestId};
+use crate::limits::{CALLS_MAX, DEADLINE_MS_MAX, QUEUE_BYTES_SOFT};
+
+/// A request of ours that has no answer.
+pub(super) struct Pending {
+    pub(super) asked: Asked,
+    pub(super) stage: Stage,
+    started: Instant,
+    deadline: Instant,
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Asked {
+    Bind { functions: u32 },
+    Describe,
+    Call,
+}
+
+/// How far a request's frame has come.
+#[derive(Clone, Copy)]
+pub(super) enum Stage {
+    /// Still in here.
+    Queued,
+    /// Handed out; it counts as not sent.
+    Handed,
+    /// Taken by the channel: it may have arrived.
+    Sent,
+}
+
+impl Connection {
+    /// Asks for a binding; [`Event::Bound`] answers.
+    ///
+    /// # Errors
+    /// [`Failure::NotSent`] before both said hello, after the end, and for a request that no frame holds;
+    /// [`Refusal::Overloaded`] where too much is under way.
+    pub fn bind(
+        &mut self,
+        now: Instant,
+        instance: &str,
+        want: &BindRequest,
+        deadline: Instant,
+    ) -> Result<RequestId, Failure> {
+        let id = RequestId(self.next);
+        let frame = Frame::Bind(BindFrame { id, instance: instance.to_owned(), want: want.clone() });
+        let functions = u32::try_from(want.functions.len()).unwrap_or(u32::MAX);
+        self.ask(now, &frame, Asked::Bind { functions }, deadline)
+    }
+
+    /// Gives a binding back: nothing may call through it afterwards.
+    pub fn unbind(&mut self, binding: BindingId) {
+        if matches!(self.state, State::Open { .. })
+            && let Ok(frame) = Frame::Unbind(binding).encode()
+        {
+            self.outbox.push_frame(frame);
+        }
+    }
+
+    /// Asks for an instance's ledger; [`Event::Described`] answers.
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind).
+    pub fn describe(&mut self, now: Instant, instance: &str, deadline: Instant) -> Result<RequestId, Failure> {
+        let id = RequestId(self.next);
+        let frame = Frame::Describe(DescribeFrame { id, instance: instance.to_owned() });
+        self.ask(now, &frame, Asked::Describe, deadline)
+    }
+
+    /// Calls a function; [`Event::Returned`] answers, at the deadline at the latest.
+    ///
+    /// # Errors
+    /// [`Failure::NotSent`] before both said hello, after the end, and for arguments over what a frame holds, naming limit
+    /// and size; [`Failure::Deadline`] where less than a millisecond is left; [`Refusal::Overloaded`] where
+    /// too much is under way, and [`Refusal::ChainTooLong`].
+    pub fn call(
+        &mut self,
+        now: Instant,
+        binding: BindingId,
+        function: FunctionIndex,
+        cx: &CallContext,
+        args: Bytes,
+    ) -> Result<RequestId, Failure> {
+        let peer = self.admit()?;
+        if cx.chain.len() > CHAIN_MAX {
+            return Err(Refusal::ChainTooLong { limit: CHAIN_MAX as u64 }.into());
+        }
+        let with = Companions::of(cx, now);
+        if with.deadline_ms == 0 {
+            return Err(Failure::Deadline { waited_ms: 0 });
+        }
+        let call = Box::new(CallFrame { id: RequestId(self.next), binding, function, with, args });
+        fits("call", call.encoded_len(), peer.frame_bytes_max)?;
+        let deadline = capped(cx.deadline, now);
+        let id = self.issue(now, Asked::Call, deadline);
+        self.outbox.push(Waiting::Call { call, deadline });
+        Ok(id)
+    }
+
+    /// Gives a request up: no event will come for it. Returns whether it was still under way.
+    pub fn cancel(&mut self, id: RequestId) -> bool {
+        let Some(pending) = self.forget(id) else { return false };
+        self.withdraw(id, pending.stage);
+        true
+    }
+
+    fn ask(&mut self, now: Instant, frame: &Frame, asked: Asked, deadline: Instant) -> Result<RequestId, Failure> {
+        let peer = self.admit()?;
+        let bytes = frame.encode().map_err(|error| Failure::NotSent { cause: error.to_string() })?;
+        fits(frame.kind().name(), bytes.len(), peer.frame_bytes_max)?;
+        let id = self.issue(now, asked, capped(deadline, now));
+        self.outbox.push(Waiting::Frame { bytes, request: Some(id) });
+        Ok(id)
+    }
+
+    /// Whether there is room for one request more.
+    fn admit(&self) -> Result<PeerLimits, Failure> {
+        let peer = match &self.state {
+            State::Open { peer } => *peer,
+            State::Greeted { .. } | State::Listening { .. } | State::Once => {
+                return Err(Failure::NotSent { cause: "the peer has not said hello".to_owned() });
+            }
+            State::Closed { cause } => return Err(Failure::NotSent { cause: cause.clone() }),
+        };
+        let calls_max = peer.calls_max.min(CALLS_MAX);
+        if self.pending.len() >= calls_max as usize {
+            return Err(overloaded("requests in flight on a connection", u64::from(calls_max)));
+        }
+        if self.outbox.bytes() > QUEUE_BYTES_SOFT {
+            return Err(overloaded("bytes waiting to be sent on a connection", QUEUE_BYTES_SOFT as u64));
+        }
+        let frames_max = 2 * CALLS_MAX as usize;
+        if self.outbox.frames() >= frames_max {
+            return Err(overloaded("frames waiting to be sent on a connection", frames_max as u64));
+        }
+        Ok(peer)
+    }
+
+    fn issue(&mut self, now: Instant, asked: Asked, deadline: Instant) -> RequestId {
+        let id = RequestId(self.next);
+        self.next += 1;
+        self.deadlines.insert((deadline, id));
+        self.pending.insert(id, Pending { asked, stage: Stage::Queued, started: now, deadline });
+        id
+    }
+
+    /// The request that `id` names; `None` for one that ended without this answer.
+    fn asked(&self, found: Kind, id: RequestId) -> Result<Option<Asked>, ProtocolError> {
+        if id == RequestId::NONE || id.0 >= self.next {
+            return Err(ProtocolError::NeverIssued { found, id });
+        }
+        match self.pending.get(&id) {
+            None => Ok(None),
+            Some(Pending { stage: Stage::Queued, .. }) => Err(ProtocolError::NeverIssued { found, id }),
+            Some(Pending { stage: Stage::Handed | Stage::Sent, asked, .. }) => Ok(Some(*asked)),
+        }
+    }
+
+    pub(super) fn bound(&mut self, frame: BoundFrame) -> Result<(), ProtocolError> {
+        let BoundFrame { id, result } = frame;
+        match (self.asked(Kind::Bound, id)?, &result) {
+            (None, Ok(table)) => {
+                // Nobody waits for it any more, and the other end holds it.
+                self.unbind(table.binding);
+                Ok(())
+            }
+            (None, Err(_)) => Ok(()),
+            (Some(Asked::Bind { functions }), Ok(table)) if table.functions != functions => {
+                Err(ProtocolError::WrongTable { id, wanted: functions, found: table.functions })
+            }
+            (Some(Asked::Bind { .. }), _) => {
+                self.forget(id);
+                self.events.push_back(Event::Bound { id, result });
+                Ok(())
+            }
+            (Some(Asked::Describe | Asked::Call), _) => Err(ProtocolError::WrongAnswer { found: Kind::Bound, id }),
+        }
+    }
+
+    pub(super) fn described(&mut self, frame: DescribedFrame) -> Result<(), ProtocolError> {
+        let DescribedFrame { id, result } = frame;
+        match self.asked(Kind::Described, id)? {
+            None => Ok(()),
+            Some(Asked::Describe) => {
+                self.forget(id);
+                self.events.push_back(Event::Described { id, result });
+                Ok(())
+            }
+            Some(Asked::Bind { .. } | Asked::Call) => Err(ProtocolError::WrongAnswer { found: Kind::Described, id }),
+        }
+    }
+
+    pub(super) fn returned(
+        &mut self,
+        found: Kind,
+        id: RequestId,
+        result: Result<Reply, CallFailed>,
+    ) -> Result<(), ProtocolError> {
+        match self.asked(found, id)? {
+            None => Ok(()),
+            Some(Asked::Call) => {
+                self.forget(id);
+                self.events.push_back(Event::Returned { id, result });
+                Ok(())
+            }
+            Some(Asked::Bind { .. } | Asked::Describe) => Err(ProtocolError::WrongAnswer { found, id }),
+        }
+    }
+
+    /// Ends a request whose time is over.
+    pub(super) fn expire(&mut self, id: RequestId, now: Instant) {
+        let Some(pending) = self.forget(id) else { return };
+        self.withdraw(id, pending.stage);
+        let waited = now.saturating_duration_since(pending.started).as_millis();
+        let waited_ms = u64::try_from(waited).unwrap_or(u64::MAX);
+        self.report(id, pending.asked, Failure::Deadline { waited_ms });
+    }
+
+    /// Ends a request because the connection ended.
+    pub(super) fn lose(&mut self, id: RequestId, cause: &str) {
+        let Some(pending) = self.forget(id) else { return };
+        let cause = cause.to_owned();
+        let failure = match (pending.asked, pending.stage) {
+            (Asked::Call, Stage::Sent) => Failure::Unknown { cause },
+            (Asked::Call, Stage::Queued | Stage::Handed) | (Asked::Bind { .. } | Asked::Describe, _) => {
+                Failure::NotSent { cause }
+            }
+        };
+        self.report(id, pending.asked, failure);
+    }
+
+    pub(super) fn resolve(&mut self, id: RequestId, failure: Failure) {
+        if let Some(pending) = self.forget(id) {
+            self.report(id, pending.asked, failure);
+        }
+    }
+
+    fn report(&mut self, id: RequestId, asked: Asked, failure: Failure) {
+        self.events.push_back(match asked {
+            Asked::Bind { .. } => Event::Bound { id, result: Err(failure) },
+            Asked::Describe => Event::Described { id, result: Err(failure) },
+            Asked::Call => Event::Returned { id, result: Err(failure.into()) },
+        });
+    }
+
+    fn forget(&mut self, id: RequestId) -> Option<Pending> {
+        let pending = self.pending.remove(&id)?;
+        self.deadlines.remove(&(pending.deadline, id));
+        Some(pending)
+    }
+
+    /// Takes a request's frame back, or tells the other end to stop.
+    fn withdraw(&mut self, id: RequestId, stage: Stage) {
+        match stage {
+            Stage::Queued => self.outbox.withdraw(id),
+            Stage::Handed | Stage::Sent => {
+                if let Ok(frame) = Frame::Cancel(id).encode() {
+                    self.outbox.push_frame(frame);
+                }
+            }
+        }
+    }
+}
+
+fn fits(what: &str, size: usize, max: usize) -> Result<(), Failure> {
+    if size > max {
+        return Err(Failure::NotSent { cause: format!("a {what} frame of {size} bytes, the limit is {max}") });
+    }
+    Ok(())
+}
+
+/// Nothing waits longer than a day.
+fn capped(deadline: Instant, now: Instant) -> Instant {
+    now.checked_add(Duration::from_millis(DEADLINE_MS_MAX)).map_or(deadline, |latest| deadline.min(latest))
+}

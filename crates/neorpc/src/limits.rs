@@ -1,0 +1,66 @@
+//! What one connection may hold, and what one frame may.
+
+/// The version of the protocol that this crate speaks.
+pub const VERSION: u32 = 1;
+
+/// Requests that one end may have under way with the other at once: binds, describes and calls together.
+///
+/// A thousand calls of a millisecond each are a million calls a second, more than one connection carries.
+pub const CALLS_MAX: u32 = 1024;
+
+/// Bindings that one end may hold with the other at once.
+///
+/// An interface of an instance takes one, however many call through it.
+pub const BINDINGS_MAX: u32 = 1024;
+
+/// Functions of one binding; the largest interface in WASI has about thirty.
+pub const FUNCTIONS_MAX: usize = 1024;
+
+/// Longest name of an instance, interface or function, in bytes.
+pub const NAME_BYTES_MAX: usize = 512;
+
+/// Longest text in a failure, in bytes; a longer one is clipped when it is sent.
+pub const TEXT_BYTES_MAX: usize = 1024;
+
+/// Features that a hello may list.
+pub const FEATURES_MAX: usize = 64;
+
+/// Largest frame, in bytes: what one packed value may be, which is 64 KiB less than the 4 MiB that a transport carries.
+pub const FRAME_BYTES_MAX: usize = neopack::VALUE_BYTES_MAX as usize;
+
+/// Smallest frame limit that a peer may announce, in bytes: every frame but those that carry a guest's values, a ledger
+/// or a long table of functions fits it.
+pub const FRAME_BYTES_MIN: usize = 8192;
+
+/// Bytes of arguments that all calls of a peer may hold at once, those running and those waiting alike.
+///
+/// Bounds what a peer can make us hold well under `CALLS_MAX * FRAME_BYTES_MAX`.
+pub const ARGS_BYTES_MAX: usize = 64 << 20;
+
+/// Bytes waiting to be sent above which no new call is taken, ours or the peer's.
+pub const QUEUE_BYTES_SOFT: usize = 64 << 20;
+
+/// Bytes waiting to be sent above which a reply becomes a failure that says so.
+pub const QUEUE_BYTES_MAX: usize = 256 << 20;
+
+/// Frames waiting to be sent above which the peer is taken not to read, and the connection closes.
+///
+/// A peer that reads frees an answer's place in here before it asks for more.
+pub const QUEUE_FRAMES_MAX: usize = 4 * CALLS_MAX as usize;
+
+/// How long a peer may take to say hello, in milliseconds.
+pub const HELLO_MS_MAX: u64 = 5_000;
+
+/// Longest time that a call may be given, in milliseconds: a day. Longer ones are cut to it.
+pub const DEADLINE_MS_MAX: u64 = 86_400_000;
+
+// The longest failure: three texts, its own sentence, keys and numbers.
+const _: () = assert!(FRAME_BYTES_MIN > 5 * TEXT_BYTES_MAX + 1024);
+// A self-contained call without arguments: three names, a full chain.
+const _: () = assert!(FRAME_BYTES_MIN > 3 * NAME_BYTES_MAX + 16 * isorun_core::CHAIN_MAX + 1024);
+const _: () = assert!(FRAME_BYTES_MIN <= FRAME_BYTES_MAX && FRAME_BYTES_MAX <= isorun_core::FRAME_BYTES_MAX);
+// One frame always fits what may wait.
+const _: () = assert!(FRAME_BYTES_MAX <= QUEUE_BYTES_SOFT && QUEUE_BYTES_SOFT <= QUEUE_BYTES_MAX);
+const _: () = assert!(FRAME_BYTES_MAX <= ARGS_BYTES_MAX);
+// The local end stops asking well before the queue counts as unread.
+const _: () = assert!(QUEUE_FRAMES_MAX > 2 * CALLS_MAX as usize);
