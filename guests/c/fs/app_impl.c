@@ -125,13 +125,17 @@ static bool act(str *op, borrowed dir, str *path, str *data, str *ret, str *err)
   return ok ? true : fail(err, c);
 }
 
-// Whether `path` lies in the directory `name`; then `path` is what follows.
+// Whether `path` is the directory `name` or lies in it; then `path` is what follows.
 static bool within(str *path, const str *name) {
   size_t n = name->len;
   if (n && name->ptr[n - 1] == '/') n--;
-  if (path->len <= n || path->ptr[n] != '/' || memcmp(path->ptr, name->ptr, n)) return false;
-  path->ptr += n + 1;
-  path->len -= n + 1;
+  if (path->len < n || memcmp(path->ptr, name->ptr, n)) return false;
+  if (path->len > n) {
+    if (path->ptr[n] != '/') return false;
+    n++;
+  }
+  path->ptr += n;
+  path->len -= n;
   if (!path->len) fs_app_string_set(path, ".");
   return true;
 }
