@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use crate::name::{names_match, track_version};
 use crate::obstacle::{Obstacle, Reason};
-use crate::registry::{Hasher, LedgerError, PART_BYTES, TYPES_BYTES_MAX, TypeRegistry, check_count, check_distinct, check_name};
+use crate::registry::{
+    Hasher, LedgerError, PART_BYTES, TYPES_BYTES_MAX, TypeRegistry, check_count, check_distinct, check_name,
+};
 use crate::types::TypeId;
 
 /// Most interfaces that a ledger has on each side, imports and exports.

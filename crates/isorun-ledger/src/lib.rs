@@ -20,7 +20,6 @@ pub use name::{InterfaceName, NameError, names_match, nearest};
 pub use obstacle::{Obstacle, Reason};
 pub use pack::UnpackError;
 pub use registry::{
-    FIELDS_MAX, FLAGS_MAX, LedgerError, NAME_BYTES_MAX, RegistryBuilder, TYPES_BYTES_MAX, TYPES_MAX,
-    TypeRegistry,
+    FIELDS_MAX, FLAGS_MAX, LedgerError, NAME_BYTES_MAX, RegistryBuilder, TYPES_BYTES_MAX, TYPES_MAX, TypeRegistry,
 };
 pub use types::{Case, Field, TypeDef, TypeId, TypeName};

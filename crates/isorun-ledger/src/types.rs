@@ -166,9 +166,7 @@ impl TypeDef {
             Self::Map(key, value) => vec![(Step::Key, *key), (Step::Value, *value)],
             Self::Record(fields) => fields.iter().map(|field| (Step::Name(&field.name), field.ty)).collect(),
             Self::Tuple(items) => items.iter().enumerate().map(|(at, item)| (Step::Place(at), *item)).collect(),
-            Self::Variant(cases) => {
-                cases.iter().filter_map(|case| Some((Step::Name(&case.name), case.ty?))).collect()
-            }
+            Self::Variant(cases) => cases.iter().filter_map(|case| Some((Step::Name(&case.name), case.ty?))).collect(),
             Self::Option(item) => vec![(Step::Name("some"), *item)],
             Self::Result { ok, err } => {
                 let parts = [(Step::Name("ok"), *ok), (Step::Name("err"), *err)];
