@@ -154,3 +154,156 @@ impl LargeFrame {
         poll_read_buf(stream, cx, &mut (&mut self.bytes).limit(room))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use proptest::prelude::*;
+    use tokio::io::ReadBuf;
+
+    use super::*;
+
+    /// Gives its chunks one a read, and says `Pending` between them.
+    struct Chunks {
+        chunks: VecDeque<Vec<u8>>,
+        given: usize,
+        waits: bool,
+    }
+
+    impl Chunks {
+        fn new(bytes: &[u8], sizes: &[usize]) -> Self {
+            let (mut rest, mut chunks) = (bytes, VecDeque::new());
+            for size in sizes.iter().cycle() {
+                if rest.is_empty() {
+                    break;
+                }
+                let (chunk, after) = rest.split_at((*size).min(rest.len()));
+                chunks.push_back(chunk.to_vec());
+                rest = after;
+            }
+            Self { chunks, given: 0, waits: false }
+        }
+    }
+
+    impl AsyncRead for Chunks {
+        fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            self.waits = !self.waits;
+            if self.waits {
+                return Poll::Pending;
+            }
+            if let Some(mut chunk) = self.chunks.pop_front() {
+                let rest = chunk.split_off(chunk.len().min(buf.remaining()));
+                buf.put_slice(&chunk);
+                self.given += chunk.len();
+                if !rest.is_empty() {
+                    self.chunks.push_front(rest);
+                }
+            }
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// All frames of a stream and how it ended, while memory is watched.
+    fn read(mut stream: Chunks, keep: bool) -> (Vec<Bytes>, Option<TransportError>) {
+        let (mut reader, mut frames) = (FrameReader::default(), Vec::new());
+        let cx = &mut Context::from_waker(std::task::Waker::noop());
+        loop {
+            let polled = reader.poll_frame(cx, Pin::new(&mut stream));
+            // Twice what is here at most, beside the one buffer and the first piece of a large frame.
+            assert!(reader.held_bytes() <= 2 * READ_BYTES + 2 * stream.given, "{} bytes", reader.held_bytes());
+            assert!(reader.held_bytes() <= READ_BYTES + FRAME_BYTES_MAX, "{} bytes", reader.held_bytes());
+            match polled {
+                Poll::Pending => {}
+                // A copy frees the buffer for the next read; otherwise it stays in use.
+                Poll::Ready(Ok(Some(frame))) => frames.push(if keep { frame } else { Bytes::copy_from_slice(&frame) }),
+                Poll::Ready(Ok(None)) => return (frames, None),
+                Poll::Ready(Err(error)) => return (frames, Some(error)),
+            }
+        }
+    }
+
+    fn wire(frames: &[Bytes]) -> Vec<u8> {
+        let sized = |frame: &Bytes| [&(frame.len() as u32).to_le_bytes(), frame.as_ref()].concat();
+        frames.iter().flat_map(sized).collect()
+    }
+
+    fn a_size() -> impl Strategy<Value = usize> {
+        prop_oneof![8 => 1..200_usize, 2 => READ_BYTES - 20..READ_BYTES + 20, 1 => 1..5 * READ_BYTES]
+    }
+
+    fn some_frames() -> impl Strategy<Value = Vec<Bytes>> {
+        let frame = (a_size(), any::<u8>()).prop_map(|(size, byte)| Bytes::from(vec![byte; size]));
+        proptest::collection::vec(frame, 0..40)
+    }
+
+    proptest! {
+        #[test]
+        fn frames_come_whole_however_the_bytes_are_cut(
+            frames in some_frames(),
+            sizes in proptest::collection::vec(prop_oneof![1..20_usize, 1..3 * READ_BYTES], 1..8),
+            keep in any::<bool>(),
+        ) {
+            let (found, error) = read(Chunks::new(&wire(&frames), &sizes), keep);
+            prop_assert!(found == frames && error.is_none());
+        }
+
+        #[test]
+        fn a_stream_cut_anywhere_gives_its_whole_frames_and_then_says_so(
+            frames in some_frames(),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let bytes = wire(&frames);
+            let cut = cut.index(bytes.len() + 1);
+            let (found, error) = read(Chunks::new(&bytes[..cut], &[1_000]), true);
+            prop_assert!(frames.starts_with(&found));
+            let whole = wire(&found).len() == cut;
+            prop_assert_eq!(error.is_none(), whole);
+            let lost = matches!(error, Some(TransportError::Lost { .. }));
+            prop_assert!(whole || lost);
+        }
+
+        #[test]
+        fn any_bytes_end_as_frames_or_as_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let (found, error) = read(Chunks::new(&bytes, &[7]), true);
+            prop_assert!(bytes.starts_with(&wire(&found)));
+            prop_assert_eq!(error.is_none(), wire(&found) == bytes);
+        }
+    }
+
+    #[test]
+    fn a_claim_of_the_largest_frame_takes_no_memory_before_its_bytes_are_here() {
+        let mut bytes = (FRAME_BYTES_MAX as u32).to_le_bytes().to_vec();
+        bytes.push(1);
+        let (mut reader, mut stream) = (FrameReader::default(), Chunks::new(&bytes, &[5]));
+        let cx = &mut Context::from_waker(std::task::Waker::noop());
+        assert!(reader.poll_frame(cx, Pin::new(&mut stream)).is_pending());
+        assert!(reader.poll_frame(cx, Pin::new(&mut stream)).is_pending());
+        assert!(reader.large.is_some() && reader.held_bytes() <= 2 * READ_BYTES + 2, "{}", reader.held_bytes());
+    }
+
+    #[test]
+    fn a_stream_that_ended_stays_ended_and_one_that_broke_stays_broken() {
+        let cx = &mut Context::from_waker(std::task::Waker::noop());
+        for (bytes, expected) in [
+            (vec![], Ok(None)),
+            (vec![0; 4], Err(TransportError::FrameSize { size: 0, max: FRAME_BYTES_MAX })),
+            (vec![255; 4], Err(TransportError::FrameSize { size: u32::MAX as usize, max: FRAME_BYTES_MAX })),
+        ] {
+            let (mut reader, mut stream) = (FrameReader::default(), Chunks::new(&bytes, &[4]));
+            assert!(reader.poll_frame(cx, Pin::new(&mut stream)).is_pending());
+            for _ in 0..3 {
+                assert_eq!(reader.poll_frame(cx, Pin::new(&mut stream)), Poll::Ready(expected.clone()));
+            }
+        }
+    }
+
+    #[test]
+    fn a_large_frame_is_not_copied_when_it_is_whole() {
+        let bytes = wire(&[Bytes::from(vec![1; 10 * READ_BYTES]), Bytes::from_static(b"next")]);
+        let (found, error) = read(Chunks::new(&bytes, &[READ_BYTES]), true);
+        assert_eq!((found.len(), error), (2, None));
+        let vec: Vec<u8> = found[0].clone().into();
+        assert_eq!(vec.capacity(), vec.len());
+    }
+}

@@ -71,7 +71,24 @@ impl Transport for TcpTransport {
 /// Tries each address behind the name in turn.
 async fn connect(address: &TcpAddress) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(address.resolve().await?.as_slice()).await?;
+    // Where nobody listens on a port that the system gives out, it may give us that very port,
+    // and TCP then connects us with ourselves.
+    if stream.local_addr()? == stream.peer_addr()? {
+        return Err(io::ErrorKind::ConnectionRefused.into());
+    }
     // Frames are gathered before they are written: waiting for more would only add to every call.
     stream.set_nodelay(true)?;
     Ok(stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_does_not_wait_for_more_to_send() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().into();
+        assert!(connect(&address).await.unwrap().nodelay().unwrap());
+    }
 }

@@ -178,3 +178,145 @@ fn header_of(frame: &Bytes) -> [u8; HEADER_BYTES] {
 fn lost(error: &io::Error) -> TransportError {
     TransportError::Lost { cause: error.to_string() }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Takes so many bytes a write, none meaning `Pending`, and keeps them.
+    struct Sink {
+        takes: Vec<usize>,
+        writes: usize,
+        found: Vec<u8>,
+        shut: bool,
+    }
+
+    impl Sink {
+        fn new(takes: Vec<usize>) -> Self {
+            Self { takes, writes: 0, found: Vec::new(), shut: false }
+        }
+    }
+
+    impl AsyncWrite for Sink {
+        fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
+        }
+
+        fn poll_write_vectored(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            slices: &[IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            assert!(!self.shut, "written after the end");
+            let takes = self.takes[self.writes % self.takes.len()];
+            self.writes += 1;
+            if takes == 0 {
+                return Poll::Pending;
+            }
+            let before = self.found.len();
+            let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).take(takes).collect();
+            self.found.extend(bytes);
+            Poll::Ready(Ok(self.found.len() - before))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.shut = true;
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    fn wire<'a>(frames: impl IntoIterator<Item = &'a Bytes>) -> Vec<u8> {
+        frames.into_iter().flat_map(|frame| [&header_of(frame), frame.as_ref()].concat()).collect()
+    }
+
+    fn some_frames() -> impl Strategy<Value = VecDeque<Bytes>> {
+        let frame = (1..40_usize, any::<u8>()).prop_map(|(size, byte)| Bytes::from(vec![byte; size]));
+        proptest::collection::vec_deque(frame, 0..200)
+    }
+
+    fn some_takes() -> impl Strategy<Value = Vec<usize>> {
+        // One that takes something, or nothing would ever be written.
+        proptest::collection::vec(prop_oneof![Just(0), 1..10_usize, 1..5_000_usize], 0..6)
+            .prop_map(|takes| [takes, vec![3]].concat())
+    }
+
+    proptest! {
+        #[test]
+        fn at_every_moment_what_was_taken_is_what_may_have_been_sent(frames in some_frames(), takes in some_takes()) {
+            let (mut writer, mut sink, mut queue) = (FrameWriter::default(), Sink::new(takes), frames.clone());
+            let cx = &mut Context::from_waker(std::task::Waker::noop());
+            while writer.poll_send(cx, Pin::new(&mut sink), &mut queue).is_pending() {
+                let taken = wire(frames.iter().take(frames.len() - queue.len()));
+                prop_assert!(taken.starts_with(&sink.found));
+                let unwritten = taken.len() - sink.found.len();
+                let last = frames.iter().take(frames.len() - queue.len()).last().map_or(0, Bytes::len);
+                prop_assert!(unwritten == 0 || unwritten < HEADER_BYTES + last, "a frame was taken and nothing of it written");
+            }
+            prop_assert!(queue.is_empty() && sink.found == wire(&frames));
+        }
+
+        #[test]
+        fn closing_at_any_moment_writes_what_was_taken_and_no_more(
+            frames in some_frames(),
+            takes in some_takes(),
+            polls in 0..20_usize,
+        ) {
+            let (mut writer, mut sink, mut queue) = (FrameWriter::default(), Sink::new(takes), frames.clone());
+            let cx = &mut Context::from_waker(std::task::Waker::noop());
+            for _ in 0..polls {
+                let _ = writer.poll_send(cx, Pin::new(&mut sink), &mut queue);
+            }
+            while writer.poll_close(cx, Pin::new(&mut sink)).is_pending() {}
+            prop_assert!(sink.shut);
+            prop_assert_eq!(sink.found, wire(frames.iter().take(frames.len() - queue.len())));
+        }
+    }
+
+    #[test]
+    fn a_queue_is_written_at_once_up_to_the_limit_of_frames() {
+        let cx = &mut Context::from_waker(std::task::Waker::noop());
+        for (frames, writes) in [(1, 1), (GATHER_FRAMES_MAX, 1), (GATHER_FRAMES_MAX + 1, 2)] {
+            let (mut writer, mut sink) = (FrameWriter::default(), Sink::new(vec![usize::MAX]));
+            let mut queue = VecDeque::from(vec![Bytes::from_static(b"call"); frames]);
+            assert_eq!(writer.poll_send(cx, Pin::new(&mut sink), &mut queue), Poll::Ready(Ok(())));
+            assert_eq!(sink.writes, writes, "{frames} frames");
+        }
+    }
+
+    #[test]
+    fn a_stream_that_takes_nothing_is_lost_and_stays_lost() {
+        let cx = &mut Context::from_waker(std::task::Waker::noop());
+        let mut writer = FrameWriter::default();
+        let mut queue = VecDeque::from([Bytes::from_static(b"call")]);
+        let first = writer.poll_send(cx, Pin::new(&mut Nothing), &mut queue);
+        assert!(matches!(first, Poll::Ready(Err(TransportError::Lost { .. }))));
+        assert_eq!(queue.len(), 1, "nothing of it was written");
+        let mut sink = Sink::new(vec![usize::MAX]);
+        assert_eq!(writer.poll_send(cx, Pin::new(&mut sink), &mut queue), first);
+        assert_eq!(writer.poll_close(cx, Pin::new(&mut sink)), first);
+        assert!(sink.found.is_empty());
+    }
+
+    /// Takes no bytes, and says so.
+    struct Nothing;
+
+    impl AsyncWrite for Nothing {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(0))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+}
