@@ -267,6 +267,22 @@ impl Connection {
         matches!(self.state, State::Closed { .. })
     }
 
+    /// Why the connection has ended, if it has.
+    #[must_use]
+    pub fn closed_cause(&self) -> Option<&str> {
+        match &self.state {
+            State::Closed { cause } => Some(cause),
+            State::Greeted { .. } | State::Listening { .. } | State::Open { .. } | State::Once => None,
+        }
+    }
+
+    /// Frames that were handed out, were not taken, and should still be sent: none once the connection was lost or
+    /// aborted.
+    #[must_use]
+    pub fn untaken(&self) -> usize {
+        self.outbox.untaken()
+    }
+
     /// Requests of this end that have no answer yet.
     #[must_use]
     pub fn in_flight(&self) -> usize {

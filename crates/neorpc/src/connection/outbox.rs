@@ -57,6 +57,11 @@ impl Outbox {
         self.waiting.len() + self.handed.len()
     }
 
+    /// Frames that were handed out and not taken.
+    pub(super) fn untaken(&self) -> usize {
+        self.handed.len()
+    }
+
     pub(super) fn push(&mut self, waiting: Waiting) {
         self.bytes += waiting.size();
         self.waiting.push_back(waiting);

@@ -1,0 +1,103 @@
+//! Connections that come when they are needed, and come back.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+
+use isorun_core::{Failure, Transport};
+use parking_lot::Mutex;
+
+use crate::options::PeerOptions;
+use crate::peer::{Peer, not_sent};
+use crate::remote::RemoteInstance;
+use crate::renew::Renew;
+
+/// One connection to one place, opened when it is first needed and again when it went; clones share it.
+#[derive(Clone)]
+pub struct Link {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    /// `None` for a connection that came in: there is no way to open another.
+    dial: Option<(Arc<dyn Transport>, PeerOptions)>,
+    peer: Renew<Peer>,
+}
+
+impl Link {
+    /// A link through `transport`; nothing is opened yet.
+    #[must_use]
+    pub fn new(transport: Arc<dyn Transport>, options: PeerOptions) -> Self {
+        Self { inner: Arc::new(Inner { dial: Some((transport, options)), peer: Renew::new(None) }) }
+    }
+
+    /// An instance at the other end; nothing is opened or sent before it is used.
+    #[must_use]
+    pub fn instance(&self, name: impl Into<String>) -> RemoteInstance {
+        RemoteInstance::over(self.clone(), name.into())
+    }
+
+    /// The connection, opened if need be.
+    ///
+    /// # Errors
+    /// As [`Peer::connect`]; and [`Failure::NotSent`] for a connection that came in and went.
+    pub async fn peer(&self) -> Result<Peer, Failure> {
+        let connect = async {
+            match &self.inner.dial {
+                Some((transport, options)) => Peer::connect(Arc::clone(transport), options.clone()).await,
+                None => Err(not_sent("the connection ended".to_owned())),
+            }
+        };
+        self.inner.peer.alive_or(|peer| !peer.is_closed(), connect).await
+    }
+
+    /// The connection, if it is open now.
+    #[must_use]
+    pub fn open_peer(&self) -> Option<Peer> {
+        self.inner.peer.alive(|peer| !peer.is_closed())
+    }
+
+    pub(crate) fn to(peer: Peer) -> Self {
+        Self { inner: Arc::new(Inner { dial: None, peer: Renew::new(Some(peer)) }) }
+    }
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link").field("peer", &self.open_peer()).finish_non_exhaustive()
+    }
+}
+
+/// The links of one host: one for each transport, however many instances are linked through it.
+pub struct PeerPool {
+    options: PeerOptions,
+    links: Mutex<HashMap<usize, Weak<Inner>>>,
+}
+
+impl PeerPool {
+    /// A pool whose connections all have these options.
+    #[must_use]
+    pub fn new(options: PeerOptions) -> Self {
+        Self { options, links: Mutex::new(HashMap::new()) }
+    }
+
+    /// The link through `transport`: the same as long as somebody holds it, for clones of the same `Arc`.
+    #[must_use]
+    pub fn link(&self, transport: &Arc<dyn Transport>) -> Link {
+        // While a link lives it holds its transport, so that no other can have the address.
+        let key = Arc::as_ptr(transport).cast::<()>().addr();
+        let mut links = self.links.lock();
+        if let Some(inner) = links.get(&key).and_then(Weak::upgrade) {
+            return Link { inner };
+        }
+        links.retain(|_, inner| inner.strong_count() > 0);
+        let link = Link::new(Arc::clone(transport), self.options.clone());
+        links.insert(key, Arc::downgrade(&link.inner));
+        link
+    }
+}
+
+impl std::fmt::Debug for PeerPool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PeerPool").field("links", &self.links.lock().len()).finish_non_exhaustive()
+    }
+}

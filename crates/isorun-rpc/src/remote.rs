@@ -1,0 +1,124 @@
+//! An instance at the other end of a connection.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use isorun_core::{BindRequest, Bound, BoxFuture, CallContext, CallFailed, Callee, Failure, FunctionIndex, Reply};
+use tokio::time::{Instant, timeout_at};
+
+use crate::link::Link;
+use crate::peer::{Binding, Peer};
+use crate::renew::Renew;
+use crate::router;
+
+/// An instance at the other end, to be called like one here.
+///
+/// When the connection went, the next call opens another and binds anew, and the types are checked again.
+#[derive(Debug, Clone)]
+pub struct RemoteInstance {
+    link: Link,
+    instance: String,
+}
+
+impl RemoteInstance {
+    pub(crate) fn over(link: Link, instance: String) -> Self {
+        Self { link, instance }
+    }
+
+    pub(crate) fn at_peer(peer: Peer, instance: String) -> Self {
+        Self::over(Link::to(peer), instance)
+    }
+
+    /// The instance's name where it runs.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.instance
+    }
+
+    /// The connection that it is reached over.
+    #[must_use]
+    pub fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// The functions of one interface, bound and checked at the first call instead of now.
+    #[must_use]
+    pub fn bind_lazy(&self, want: BindRequest) -> Arc<dyn Bound> {
+        Arc::new(self.unbound(want))
+    }
+
+    fn unbound(&self, want: BindRequest) -> RemoteBound {
+        RemoteBound { link: self.link.clone(), instance: self.instance.clone(), want, live: Renew::new(None) }
+    }
+}
+
+impl Callee for RemoteInstance {
+    fn bind<'a>(&'a self, want: &'a BindRequest) -> BoxFuture<'a, Result<Arc<dyn Bound>, Failure>> {
+        Box::pin(async move {
+            let bound = self.unbound(want.clone());
+            bound.live().await?;
+            Ok(Arc::new(bound) as Arc<dyn Bound>)
+        })
+    }
+
+    fn describe(&self) -> BoxFuture<'_, Result<Bytes, Failure>> {
+        Box::pin(async move { self.link.peer().await?.describe(&self.instance).await })
+    }
+}
+
+struct RemoteBound {
+    link: Link,
+    instance: String,
+    want: BindRequest,
+    live: Renew<Arc<Live>>,
+}
+
+/// A binding over the connection that it was made on.
+struct Live {
+    binding: Binding,
+    peer: Peer,
+}
+
+impl RemoteBound {
+    async fn live(&self) -> Result<Arc<Live>, Failure> {
+        let bind = async {
+            let peer = self.link.peer().await?;
+            let binding = peer.bind(&self.instance, &self.want).await?;
+            Ok(Arc::new(Live { binding, peer }))
+        };
+        self.live.alive_or(|live| !live.peer.is_closed(), bind).await
+    }
+
+    async fn call_live(&self, function: FunctionIndex, cx: &CallContext, args: Bytes) -> Result<Reply, CallFailed> {
+        let live = match self.live.alive(|live| !live.peer.is_closed()) {
+            Some(live) => live,
+            None => self.live_in_time(cx).await?,
+        };
+        let result = live.peer.call(&live.binding, function, cx, args.clone()).await;
+        match result {
+            // The connection went between the look at it and the call, which is safe to make again, once.
+            Err(CallFailed { failure: Failure::NotSent { .. }, .. }) if live.peer.is_closed() => {
+                drop(live);
+                let live = self.live_in_time(cx).await?;
+                live.peer.call(&live.binding, function, cx, args).await
+            }
+            result => result,
+        }
+    }
+
+    async fn live_in_time(&self, cx: &CallContext) -> Result<Arc<Live>, Failure> {
+        let started = Instant::now();
+        timeout_at(Instant::from_std(cx.deadline), self.live()).await.unwrap_or_else(|_| Err(router::deadline(started)))
+    }
+}
+
+impl Bound for RemoteBound {
+    fn call<'a>(
+        &'a self,
+        function: FunctionIndex,
+        cx: &'a CallContext,
+        args: Bytes,
+    ) -> BoxFuture<'a, Result<Reply, CallFailed>> {
+        Box::pin(self.call_live(function, cx, args))
+    }
+}
