@@ -118,7 +118,11 @@ pub trait RuntimeEngine: Send + Sync {
     ///
     /// # Errors
     /// [`WasmError::InvalidComponent`] before anything is compiled where the bytes already show it.
-    fn load_component<'a>(&'a self, id: &'a ComponentId, bytes: Bytes) -> BoxFuture<'a, Result<ComponentHandle, WasmError>>;
+    fn load_component<'a>(
+        &'a self,
+        id: &'a ComponentId,
+        bytes: Bytes,
+    ) -> BoxFuture<'a, Result<ComponentHandle, WasmError>>;
 
     /// Lets a component go; what runs of it runs on.
     ///

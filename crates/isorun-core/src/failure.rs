@@ -169,6 +169,12 @@ pub enum Fault {
         /// The budget, in milliseconds.
         limit_ms: u64,
     },
+    /// The guest ended itself through `wasi:cli/exit`.
+    #[error("the guest exited with code {code}")]
+    Exited {
+        /// The code that it gave.
+        code: i32,
+    },
     /// A result could not be carried: too large, or not what its type says.
     #[error("bad results: {detail}")]
     BadResults {

@@ -18,7 +18,9 @@ pub use call::{
     BindRequest, Bound, CHAIN_MAX, CallContext, CallFailed, Callee, DEADLINE_MS_DEFAULT, Directory, FunctionIndex,
     InstanceUid, Reply, Trace,
 };
-pub use engine::{ComponentHandle, ComponentId, ComponentLoader, ComponentMessage, MessagePayload, RuntimeEngine, WasmError};
+pub use engine::{
+    ComponentHandle, ComponentId, ComponentLoader, ComponentMessage, MessagePayload, RuntimeEngine, WasmError,
+};
 pub use failure::{Failure, Fault, Refusal};
 pub use transport::{Channel, FRAME_BYTES_MAX, Listener, PeerIdentity, Transport, TransportError};
 

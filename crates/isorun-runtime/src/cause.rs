@@ -1,0 +1,86 @@
+//! Why a guest ended early: from the engine's errors to a typed [`Fault`].
+
+use isorun_core::{Failure, Fault};
+use wasmtime::Trap;
+
+use crate::HostState;
+
+/// A call through a link that failed where the WIT signature has no room to say so.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("call of `{function}` on instance `{instance}` at {place} failed: {failure}")]
+pub struct LinkFailure {
+    /// `interface#function`, or the bare name of a root function.
+    pub function: String,
+    /// The instance that was called.
+    pub instance: String,
+    /// Where it is.
+    pub place: String,
+    /// What went wrong.
+    pub failure: Failure,
+}
+
+/// The guest asked to end, with this code.
+///
+/// A host component that serves `wasi:cli/exit` returns it as its error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the guest exited with code {code}")]
+pub struct GuestExit {
+    /// The exit code.
+    pub code: i32,
+}
+
+/// What the engine's `error` says of the guest in `state`.
+pub(crate) fn fault(error: &wasmtime::Error, state: &mut HostState) -> Fault {
+    let refused = state.limiter_mut().take_refused();
+    if let Some(fault) = error.downcast_ref::<Fault>() {
+        return fault.clone();
+    }
+    if let Some(exit) = error.downcast_ref::<GuestExit>() {
+        return Fault::Exited { code: exit.code };
+    }
+    if let Some(link) = error.downcast_ref::<LinkFailure>() {
+        return Fault::Trapped { message: link.to_string() };
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::OutOfFuel) => Fault::OutOfFuel { limit: state.call.fuel_limit() },
+        Some(Trap::Interrupt) => state.call.out_of_time(),
+        // A guest that is refused memory mostly gives up as `unreachable`.
+        Some(Trap::UnreachableCodeReached) => {
+            refused.unwrap_or_else(|| Fault::Trapped { message: Trap::UnreachableCodeReached.to_string() })
+        }
+        Some(trap) => Fault::Trapped { message: trap.to_string() },
+        None => refused
+            .or_else(|| worded(&error.root_cause().to_string(), state))
+            .unwrap_or_else(|| Fault::Trapped { message: format!("{error:#}") }),
+    }
+}
+
+/// Limits for which the engine has only words.
+fn worded(text: &str, state: &HostState) -> Option<Fault> {
+    let budget = state.limiter().budget();
+    let over = |what: &str, limit: u64| {
+        let wanted = text.rsplit(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0);
+        Some(Fault::OverBudget { what: what.into(), wanted, limit })
+    };
+    if text.starts_with("resource limit exceeded: instance count") {
+        return over("max_instances", budget.max_instances.into());
+    }
+    if text.starts_with("resource limit exceeded: table count") {
+        return over("max_tables", budget.max_tables.into());
+    }
+    if text.starts_with("resource limit exceeded: memory count") {
+        return over("max_memories", budget.max_memories.into());
+    }
+    if text.starts_with("too much data is being copied between the host and the guest") {
+        return over("hostcall_fuel", budget.hostcall_fuel);
+    }
+    if text.ends_with("store handle limit exceeded") {
+        return over("max_handles", budget.max_handles.into());
+    }
+    None
+}
+
+/// What the engine's `error` says of a start: a refused growth is always its cause.
+pub(crate) fn start_fault(error: &wasmtime::Error, state: &mut HostState) -> Fault {
+    state.limiter_mut().take_refused().unwrap_or_else(|| fault(error, state))
+}

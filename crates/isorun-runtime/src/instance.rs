@@ -1,0 +1,631 @@
+//! Instances: how an exported component serves its callers.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use isorun_core::{
+    BindRequest, Bound, BoxFuture, Budget, CHAIN_MAX, CallContext, CallFailed, Callee, DEADLINE_MS_DEFAULT, Failure,
+    Fault, FunctionIndex, InstanceUid, Refusal, Reply,
+};
+use isorun_ledger::{Function, Ledger, TypeRegistry, names_match};
+use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore};
+use tokio::time::timeout_at;
+use wasmtime::component::{ComponentExportIndex, Func, Val};
+use wasmtime::{AsContextMut, Store};
+
+use crate::interpreted::{self, Ended};
+use crate::linker::LinkedComponent;
+use crate::store::{Allowance, begin, new_store, settle};
+use crate::stub::deadline;
+use crate::{HostState, LinkError, cause};
+
+/// Callers that may wait for a busy singleton.
+pub const QUEUE_MAX: usize = 64;
+/// How long a caller waits for a busy singleton, in milliseconds.
+///
+/// Two singletons that call each other at once wait for each other: no call
+/// chain shows it, and this bound ends it.
+pub const QUEUE_MS: u64 = 1_000;
+/// Calls at once into a component that serves each with an instance of its own.
+pub const AT_ONCE_MAX: usize = 64;
+
+/// How an instance serves its callers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Serving {
+    /// One store whose state is kept, one call at a time, the others in a queue.
+    Singleton {
+        /// Callers that may wait; one more is refused as busy.
+        queue_max: usize,
+        /// How long each may wait, in milliseconds.
+        queue_ms: u64,
+    },
+    /// A fresh store for each call: no state, full isolation.
+    PerCall {
+        /// Calls at once; one more is refused as overloaded.
+        at_once_max: usize,
+    },
+}
+
+impl Serving {
+    /// A singleton with the default queue.
+    pub const SINGLETON: Self = Self::Singleton { queue_max: QUEUE_MAX, queue_ms: QUEUE_MS };
+    /// A store for each call, within the default bound.
+    pub const PER_CALL: Self = Self::PerCall { at_once_max: AT_ONCE_MAX };
+}
+
+/// How a call from the host is bounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallOptions {
+    /// How long the caller waits, in milliseconds. Default [`DEADLINE_MS_DEFAULT`].
+    pub deadline_ms: u64,
+}
+
+impl Default for CallOptions {
+    fn default() -> Self {
+        Self { deadline_ms: DEADLINE_MS_DEFAULT }
+    }
+}
+
+/// A component that can be called: by the host, by instances linked to it, by peers.
+///
+/// Cloning is cheap and gives the same instance.
+#[derive(Clone)]
+pub struct Instance {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    name: Arc<str>,
+    uid: InstanceUid,
+    serving: Serving,
+    budget: Budget,
+    linked: LinkedComponent,
+    ledger: Arc<Ledger>,
+    packed: OnceLock<Bytes>,
+    exports: Vec<Export>,
+    /// A singleton's store; empty before the first call after it was lost.
+    live: Arc<Mutex<Option<Live>>>,
+    waiting: AtomicUsize,
+    at_once: Semaphore,
+    generation: AtomicU64,
+    in_flight: AtomicUsize,
+}
+
+struct Export {
+    interface: Option<String>,
+    function: Function,
+    index: ComponentExportIndex,
+}
+
+impl Export {
+    fn label(&self) -> String {
+        let name = &self.function.name;
+        self.interface.as_ref().map_or_else(|| name.clone(), |interface| format!("{interface}#{name}"))
+    }
+}
+
+struct Live {
+    store: Store<HostState>,
+    instance: wasmtime::component::Instance,
+    funcs: Vec<Option<Func>>,
+}
+
+/// What a call brings, or is to bring back.
+enum Values {
+    Packed(Bytes),
+    Vals(Vec<Val>),
+}
+
+type Outcome = Result<(Values, u64), CallFailed>;
+
+impl Instance {
+    /// Makes an instance; a singleton's store is started at once.
+    ///
+    /// # Errors
+    /// [`StartError::Start`] where the component's own start traps or is over its budget.
+    pub async fn start(linked: LinkedComponent, options: InstanceOptions) -> Result<Self, StartError> {
+        let InstanceOptions { name, serving, budget } = options;
+        let name: Arc<str> = name.into();
+        let ledger = linked.component.ledger().clone();
+        let exports = exports(&linked, &ledger).await?;
+        let at_once = match serving {
+            Serving::PerCall { at_once_max } => at_once_max,
+            Serving::Singleton { .. } => 0,
+        };
+        let shared = Arc::new(Shared {
+            uid: InstanceUid(random_uid()),
+            serving,
+            budget,
+            linked,
+            ledger,
+            packed: OnceLock::new(),
+            exports,
+            live: Arc::new(Mutex::new(None)),
+            waiting: AtomicUsize::new(0),
+            at_once: Semaphore::new(at_once.min(Semaphore::MAX_PERMITS)),
+            generation: AtomicU64::new(0),
+            in_flight: AtomicUsize::new(0),
+            name,
+        });
+        let live =
+            shared.fresh().await.map_err(|fault| StartError::Start { instance: shared.name.to_string(), fault })?;
+        match serving {
+            Serving::Singleton { .. } => *shared.live.lock().await = Some(live),
+            Serving::PerCall { .. } => drop(live),
+        }
+        Ok(Self { shared })
+    }
+
+    /// The instance's name, for messages.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    /// The types of its imports and exports.
+    #[must_use]
+    pub fn ledger(&self) -> &Arc<Ledger> {
+        &self.shared.ledger
+    }
+
+    /// How it serves.
+    #[must_use]
+    pub fn serving(&self) -> Serving {
+        self.shared.serving
+    }
+
+    /// What it may use.
+    #[must_use]
+    pub fn budget(&self) -> &Budget {
+        &self.shared.budget
+    }
+
+    /// How many stores it has had. A singleton that lost its store (a trap, a
+    /// budget) gets a fresh one, without its state, under the same name.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.shared.generation.load(Ordering::Relaxed)
+    }
+
+    /// Calls that run now.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.shared.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// The exported function of that name and its types' table.
+    ///
+    /// `run` is a function at the root, `ns:pkg/iface#run` one of an interface,
+    /// whose version may be left out.
+    #[must_use]
+    pub fn function(&self, name: &str) -> Option<(&Function, &TypeRegistry)> {
+        let at = self.shared.find(name)?;
+        Some((&self.shared.exports[at].function, &self.shared.ledger.types))
+    }
+
+    /// Names of all exported functions, as [`exec`](Self::exec) takes them.
+    #[must_use]
+    pub fn functions(&self) -> Vec<String> {
+        self.shared.exports.iter().map(Export::label).collect()
+    }
+
+    /// Calls an exported function with values, and waits for its results.
+    ///
+    /// # Errors
+    /// [`CallError`], which says which function of which instance failed, and why.
+    pub async fn exec(&self, function: &str, args: &[Val], options: CallOptions) -> Result<Vec<Val>, CallError> {
+        let shared = &self.shared;
+        let error = |failure: Failure| CallError {
+            instance: shared.name.to_string(),
+            function: function.to_owned(),
+            failure: Box::new(failure),
+        };
+        let Some(at) = shared.find(function) else {
+            let (instance, function) = (shared.name.to_string(), function.to_owned());
+            return Err(error(Refusal::NoSuchFunction { instance, function }.into()));
+        };
+        let export = &shared.exports[at];
+        if export.function.is_async {
+            let detail = "async functions can't be called yet".into();
+            return Err(error(Refusal::BadArguments { detail }.into()));
+        }
+        interpreted::check(&shared.ledger.types, &export.function, args).map_err(error)?;
+        let cx = CallContext::until(Instant::now() + Duration::from_millis(options.deadline_ms));
+        match Shared::call(shared, at, &cx, Values::Vals(args.to_vec())).await {
+            Ok((Values::Vals(vals), _)) => Ok(vals),
+            Ok((Values::Packed(_), _)) => {
+                Err(error(Fault::Bug { detail: "packed results of a direct call".into() }.into()))
+            }
+            Err(failed) => Err(error(failed.failure)),
+        }
+    }
+}
+
+impl std::fmt::Debug for Instance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Instance")
+            .field("name", &self.name())
+            .field("generation", &self.generation())
+            .finish_non_exhaustive()
+    }
+}
+
+/// How an instance is made.
+#[derive(Debug, Clone)]
+pub struct InstanceOptions {
+    /// Its name, for messages.
+    pub name: String,
+    /// How it serves.
+    pub serving: Serving,
+    /// What it may use.
+    pub budget: Budget,
+}
+
+/// Why an instance could not be started.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// Its links don't hold.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// Its own start failed.
+    #[error("instance `{instance}` does not start: {fault}")]
+    Start {
+        /// The instance's name.
+        instance: String,
+        /// What happened.
+        fault: Fault,
+    },
+}
+
+/// A call from the host that brought no results.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("call of `{function}` on instance `{instance}` failed: {failure}")]
+pub struct CallError {
+    /// The instance's name.
+    pub instance: String,
+    /// The function's name, as it was asked for.
+    pub function: String,
+    /// Why.
+    pub failure: Box<Failure>,
+}
+
+/// Places of all exported functions that a call can name.
+async fn exports(linked: &LinkedComponent, ledger: &Ledger) -> Result<Vec<Export>, LinkError> {
+    let compiled = linked.component.compiled().await?;
+    let mut exports = Vec::new();
+    for interface in &ledger.exports {
+        let parent = match &interface.name {
+            Some(name) => match compiled.get_export_index(None, name.as_str()) {
+                Some(index) => Some(index),
+                None => return Err(LinkError::Engine { cause: format!("no export `{name}` in the compiled code") }),
+            },
+            None => None,
+        };
+        for function in &interface.functions {
+            let Some(index) = compiled.get_export_index(parent.as_ref(), function.name.as_str()) else {
+                return Err(LinkError::Engine { cause: format!("no export `{}` in the compiled code", function.name) });
+            };
+            exports.push(Export { interface: interface.name.clone(), function: function.clone(), index });
+        }
+    }
+    Ok(exports)
+}
+
+/// 16 bytes that no other instance anywhere draws.
+fn random_uid() -> [u8; 16] {
+    let mut uid = [0; 16];
+    if getrandom::fill(&mut uid).is_err() {
+        // Without randomness a count and the time still tell apart the instances of one process.
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let nanos = std::time::UNIX_EPOCH.elapsed().map_or(0, |age| age.as_nanos() as u64);
+        uid[..8].copy_from_slice(&COUNT.fetch_add(1, Ordering::Relaxed).to_le_bytes());
+        uid[8..].copy_from_slice(&nanos.to_le_bytes());
+    }
+    uid
+}
+
+impl Shared {
+    /// The export that `name` means.
+    fn find(&self, name: &str) -> Option<usize> {
+        let exact = self.exports.iter().position(|export| export.label() == name);
+        exact.or_else(|| {
+            let (interface, function) = name.split_once('#')?;
+            self.exports.iter().position(|export| {
+                let known = export.interface.as_deref().unwrap_or_default();
+                let unversioned = known.split('@').next() == Some(interface);
+                export.function.name == function && (unversioned || names_match(interface, known))
+            })
+        })
+    }
+
+    /// A store with a started component in it.
+    async fn fresh(&self) -> Result<Live, Fault> {
+        let LinkedComponent { component, pre, systems } = &self.linked;
+        let start = |e: wasmtime::Error| Fault::Trapped { message: format!("{e:#}") };
+        let mut store =
+            new_store(component.engine().engine(), self.name.clone(), &self.budget, systems).map_err(start)?;
+        let wall_until = Instant::now() + Duration::from_millis(self.budget.wall_ms);
+        let allowance = Allowance { own: self.budget.fuel, tree: self.budget.fuel_tree, deadline: wall_until };
+        begin(&mut store, self.uid, &CallContext::until(wall_until), allowance).map_err(start)?;
+        let instance = match timeout_at(wall_until.into(), pre.instantiate_async(&mut store)).await {
+            Ok(Ok(instance)) => instance,
+            Ok(Err(error)) => return Err(cause::start_fault(&error, store.data_mut())),
+            Err(_) => return Err(Fault::OutOfTime { limit_ms: self.budget.wall_ms }),
+        };
+        self.generation.fetch_add(1, Ordering::Relaxed);
+        Ok(Live { store, instance, funcs: vec![None; self.exports.len()] })
+    }
+
+    /// Calls an export; what comes back has the form of what came in.
+    async fn call(self: &Arc<Self>, at: usize, cx: &CallContext, args: Values) -> Outcome {
+        if cx.chain.len() >= CHAIN_MAX {
+            return Err(Failure::from(Refusal::ChainTooLong { limit: CHAIN_MAX as u64 }).into());
+        }
+        let started = Instant::now();
+        match self.serving {
+            Serving::Singleton { queue_max, queue_ms } => {
+                // Before any lock: a call that came back would wait for itself.
+                if cx.chain.contains(&self.uid) {
+                    return Err(Failure::from(Refusal::Reentrant { instance: self.name.to_string() }).into());
+                }
+                let (held, needed) = (cx.fuel.unwrap_or(u64::MAX), self.budget.fuel.min(self.budget.fuel_tree));
+                if held < needed {
+                    let instance = self.name.to_string();
+                    return Err(Failure::from(Refusal::ShortOfFuel { instance, held, needed }).into());
+                }
+                let slot = self.acquire(cx.deadline, queue_max, queue_ms).await?;
+                // The caller's deadline ends its wait; the call runs on, and so the state stays whole.
+                let run = RunOn::new(Box::pin(self.clone().singleton(slot, at, cx.clone(), args)));
+                match timeout_at(cx.deadline.into(), run).await {
+                    Ok(outcome) => outcome,
+                    Err(_) => Err(deadline(started).into()),
+                }
+            }
+            Serving::PerCall { at_once_max } => {
+                let Ok(_permit) = self.at_once.try_acquire() else {
+                    let what = format!("calls at once into instance `{}`", self.name);
+                    return Err(Failure::from(Refusal::Overloaded { what, limit: at_once_max as u64 }).into());
+                };
+                match timeout_at(cx.deadline.into(), self.once(at, cx, args)).await {
+                    Ok(outcome) => outcome,
+                    Err(_) => Err(deadline(started).into()),
+                }
+            }
+        }
+    }
+
+    /// The singleton's store, at once or after a bounded wait.
+    async fn acquire(
+        &self,
+        deadline_at: Instant,
+        queue_max: usize,
+        queue_ms: u64,
+    ) -> Result<OwnedMutexGuard<Option<Live>>, Failure> {
+        if let Ok(slot) = self.live.clone().try_lock_owned() {
+            return Ok(slot);
+        }
+        let started = Instant::now();
+        let busy = |waited_ms| Failure::from(Refusal::Busy { instance: self.name.to_string(), waited_ms });
+        let _place = Counted::up_to(&self.waiting, queue_max).ok_or_else(|| busy(0))?;
+        let until = started + Duration::from_millis(queue_ms);
+        match timeout_at(until.min(deadline_at).into(), self.live.clone().lock_owned()).await {
+            Ok(slot) => Ok(slot),
+            Err(_) if deadline_at < until => Err(deadline(started)),
+            Err(_) => Err(busy(queue_ms)),
+        }
+    }
+
+    /// A whole call of a singleton, owning all that it needs.
+    async fn singleton(
+        self: Arc<Self>,
+        mut slot: OwnedMutexGuard<Option<Live>>,
+        at: usize,
+        cx: CallContext,
+        args: Values,
+    ) -> Outcome {
+        // Taken out while the guest runs: a call that is dropped takes the store, which can't be entered again, with it.
+        let mut live = match slot.take() {
+            Some(live) => live,
+            None => self.fresh().await.map_err(Failure::from)?,
+        };
+        let wall_until = Instant::now() + Duration::from_millis(self.budget.wall_ms);
+        let allowance = Allowance {
+            own: self.budget.fuel,
+            tree: cx.fuel.unwrap_or(self.budget.fuel_tree),
+            // Its own, not the caller's: what it calls must not fail because somebody stopped waiting.
+            deadline: wall_until,
+        };
+        let (outcome, keep) = self.run(&mut live, at, &cx, args, allowance).await;
+        if keep {
+            *slot = Some(live);
+        }
+        outcome
+    }
+
+    /// A whole call in a store of its own.
+    async fn once(&self, at: usize, cx: &CallContext, args: Values) -> Outcome {
+        let mut live = self.fresh().await.map_err(Failure::from)?;
+        let tree = cx.fuel.unwrap_or(self.budget.fuel_tree);
+        let allowance = Allowance { own: self.budget.fuel, tree, deadline: cx.deadline };
+        self.run(&mut live, at, cx, args, allowance).await.0
+    }
+
+    /// Runs one call in a store; whether the store is still good.
+    async fn run(
+        &self,
+        live: &mut Live,
+        at: usize,
+        cx: &CallContext,
+        args: Values,
+        allowance: Allowance,
+    ) -> (Outcome, bool) {
+        let _running = Counted::up_to(&self.in_flight, usize::MAX);
+        if let Err(error) = begin(&mut live.store, self.uid, cx, allowance) {
+            return (Err(Failure::from(Fault::Bug { detail: format!("{error:#}") }).into()), false);
+        }
+        let wall_until = live.store.data().call.wall_until();
+        let ended = match timeout_at(wall_until.into(), self.enter(live, at, args)).await {
+            Ok(ended) => ended,
+            Err(_) => Err(Ended::Inside(live.store.data().call.out_of_time())),
+        };
+        // Only a store that was never made ready has no account.
+        let fuel_used = match settle(&mut live.store.as_context_mut()) {
+            Ok(()) => live.store.data().call.spent(),
+            Err(_) => 0,
+        };
+        match ended {
+            Ok(values) => (Ok((values, fuel_used)), true),
+            Err(Ended::Before(failure)) => (Err(CallFailed { failure, fuel_used }), true),
+            Err(Ended::After(fault)) => (Err(CallFailed { failure: fault.into(), fuel_used }), true),
+            Err(Ended::Inside(fault)) => (Err(CallFailed { failure: fault.into(), fuel_used }), false),
+        }
+    }
+
+    /// Enters the guest.
+    async fn enter(&self, live: &mut Live, at: usize, args: Values) -> Result<Values, Ended> {
+        let Export { function, index, .. } = &self.exports[at];
+        let types = &self.ledger.types;
+        let packed = matches!(args, Values::Packed(_));
+        let args = match args {
+            Values::Vals(vals) => vals,
+            Values::Packed(bytes) => {
+                interpreted::arguments(types, function, &bytes, self.budget.hostcall_fuel).map_err(Ended::Before)?
+            }
+        };
+        let Live { store, instance, funcs } = live;
+        let func = match funcs[at] {
+            Some(func) => func,
+            None => {
+                let found = instance.get_func(&mut *store, index);
+                let bug = || Ended::Before(Fault::Bug { detail: format!("`{}` is no function", function.name) }.into());
+                *funcs[at].insert(found.ok_or_else(bug)?)
+            }
+        };
+        let vals = interpreted::call(store, func, &args, usize::from(function.result.is_some())).await?;
+        if packed { interpreted::results(types, function, &vals).map(Values::Packed) } else { Ok(Values::Vals(vals)) }
+    }
+
+    fn packed(&self) -> &Bytes {
+        self.packed.get_or_init(|| self.ledger.exports_only().pack().into())
+    }
+}
+
+impl Callee for Instance {
+    fn bind<'a>(&'a self, want: &'a BindRequest) -> BoxFuture<'a, Result<Arc<dyn Bound>, Failure>> {
+        Box::pin(std::future::ready(bind(&self.shared, want)))
+    }
+
+    fn describe(&self) -> BoxFuture<'_, Result<Bytes, Failure>> {
+        Box::pin(std::future::ready(Ok(self.shared.packed().clone())))
+    }
+}
+
+fn bind(shared: &Arc<Shared>, want: &BindRequest) -> Result<Arc<dyn Bound>, Failure> {
+    let mut table = Vec::with_capacity(want.functions.len());
+    let mut differs = None;
+    for (name, hash) in &want.functions {
+        let offered = |export: &Export| match (&want.interface, &export.interface) {
+            (None, None) => true,
+            (Some(wanted), Some(offered)) => names_match(wanted, offered),
+            (None, Some(_)) | (Some(_), None) => false,
+        };
+        let found = shared.exports.iter().position(|export| export.function.name == *name && offered(export));
+        let Some(at) = found else {
+            let function =
+                want.interface.as_ref().map_or_else(|| name.clone(), |interface| format!("{interface}#{name}"));
+            return Err(Refusal::NoSuchFunction { instance: shared.name.to_string(), function }.into());
+        };
+        if shared.exports[at].function.hash != *hash {
+            differs.get_or_insert_with(|| format!("`{name}` has other types here"));
+        }
+        table.push(at);
+    }
+    match differs {
+        Some(detail) => Err(Refusal::Incompatible { detail, ledger: shared.packed().clone() }.into()),
+        None => Ok(Arc::new(BoundInstance { shared: shared.clone(), table })),
+    }
+}
+
+struct BoundInstance {
+    shared: Arc<Shared>,
+    table: Vec<usize>,
+}
+
+impl Bound for BoundInstance {
+    fn call<'a>(
+        &'a self,
+        function: FunctionIndex,
+        cx: &'a CallContext,
+        args: Bytes,
+    ) -> BoxFuture<'a, Result<Reply, CallFailed>> {
+        Box::pin(async move {
+            let Some(&at) = self.table.get(function.0 as usize) else {
+                let instance = self.shared.name.to_string();
+                let function = format!("number {}", function.0);
+                return Err(Failure::from(Refusal::NoSuchFunction { instance, function }).into());
+            };
+            match self.shared.call(at, cx, Values::Packed(args)).await? {
+                (Values::Packed(results), fuel_used) => Ok(Reply { results, fuel_used }),
+                (Values::Vals(_), _) => {
+                    Err(Failure::from(Fault::Bug { detail: "unpacked results of a packed call".into() }).into())
+                }
+            }
+        })
+    }
+}
+
+/// One of a bounded number; leaving gives the place back.
+struct Counted<'a>(&'a AtomicUsize);
+
+impl<'a> Counted<'a> {
+    fn up_to(count: &'a AtomicUsize, max: usize) -> Option<Self> {
+        let taken = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < max).then_some(n + 1));
+        taken.is_ok().then_some(Self(count))
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A future that is polled in place, and goes on by itself when whoever polls it stops.
+struct RunOn<T: Send + 'static> {
+    future: Option<Pin<Box<dyn Future<Output = T> + Send>>>,
+}
+
+impl<T: Send + 'static> RunOn<T> {
+    fn new(future: Pin<Box<dyn Future<Output = T> + Send>>) -> Self {
+        Self { future: Some(future) }
+    }
+}
+
+impl<T: Send + 'static> Future for RunOn<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let Some(future) = &mut self.future else { return Poll::Pending };
+        let ready = std::task::ready!(future.as_mut().poll(cx));
+        self.future = None;
+        Poll::Ready(ready)
+    }
+}
+
+impl<T: Send + 'static> Drop for RunOn<T> {
+    fn drop(&mut self) {
+        // Outside a runtime nobody could poll it: it ends here, and the next call gets a fresh store.
+        if let Some(future) = self.future.take()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(future);
+        }
+    }
+}

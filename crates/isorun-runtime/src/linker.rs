@@ -1,0 +1,151 @@
+//! Binds links and makes a component ready to be instantiated.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use isorun_core::{BindRequest, Failure, FunctionIndex, Refusal};
+use isorun_ledger::{Interface, Ledger, Side, compatible, names_match};
+use wasmtime::component::{InstancePre, Linker};
+
+use crate::link::{Link, LinkError, LinkTarget, Offer, Resolved, resolve};
+use crate::stub::{BoundLink, Stub};
+use crate::{HostState, LoadedComponent, SystemComponent, interpreted, introspect};
+
+/// A component whose every import goes somewhere.
+#[derive(Clone)]
+pub struct LinkedComponent {
+    pub(crate) component: LoadedComponent,
+    pub(crate) pre: InstancePre<HostState>,
+    pub(crate) systems: Vec<Arc<dyn SystemComponent>>,
+}
+
+/// Links a component: resolves, binds and checks every import, then compiles.
+///
+/// # Errors
+/// A [`LinkError`]; nothing of the component has run.
+pub async fn link(component: &LoadedComponent, links: &[Link], offers: &[Offer]) -> Result<LinkedComponent, LinkError> {
+    let ledger = component.ledger();
+    let resolved = resolve(ledger, links, offers)?;
+    let bound = bind_all(ledger, &resolved, links).await?;
+
+    let compiled = component.compiled().await?;
+    introspect::check(ledger, compiled).map_err(|e| LinkError::Engine { cause: e.to_string() })?;
+
+    let mut linker = Linker::<HostState>::new(component.engine().engine());
+    // Two host components may bring the same functions, and a stub goes before a host component's.
+    linker.allow_shadowing(true);
+    let engine_refuses = |e: wasmtime::Error| LinkError::Engine { cause: format!("{e:#}") };
+    let systems = systems(links);
+    for system in &systems {
+        system.install(&mut linker).map_err(engine_refuses)?;
+    }
+    for (resolved, bound) in resolved.iter().zip(&bound) {
+        let Some(bound) = bound else { continue };
+        define(&mut linker, ledger, resolved, bound).map_err(engine_refuses)?;
+    }
+    let pre = linker.instantiate_pre(compiled).map_err(engine_refuses)?;
+    Ok(LinkedComponent { component: component.clone(), pre, systems })
+}
+
+/// Each host component once, however many links name it.
+fn systems(links: &[Link]) -> Vec<Arc<dyn SystemComponent>> {
+    let mut systems: Vec<Arc<dyn SystemComponent>> = Vec::new();
+    for link in links {
+        if let LinkTarget::System(system) = &link.target
+            && !systems.iter().any(|known| Arc::ptr_eq(known, system))
+        {
+            systems.push(system.clone());
+        }
+    }
+    systems
+}
+
+async fn bind_all(
+    ledger: &Ledger,
+    resolved: &[Resolved],
+    links: &[Link],
+) -> Result<Vec<Option<Arc<BoundLink>>>, LinkError> {
+    let mut all = Vec::with_capacity(resolved.len());
+    for resolved in resolved {
+        let LinkTarget::Callee(link) = &links[resolved.link].target else {
+            all.push(None);
+            continue;
+        };
+        let Some(import) = ledger.import(resolved.interface.as_deref()) else {
+            all.push(None);
+            continue;
+        };
+        let wanted = import.functions.iter().filter(|function| resolved.functions.contains(&function.name));
+        let functions = wanted.map(|function| (function.name.clone(), function.hash)).collect();
+        let bound = BoundLink::new(link.clone(), BindRequest { interface: import.name.clone(), functions });
+        if !link.lazy
+            && let Err(failure) = bound.bind(bound.deadline(Instant::now())).await
+        {
+            return Err(refused(ledger, import, resolved, &bound, failure).await);
+        }
+        all.push(Some(Arc::new(bound)));
+    }
+    Ok(all)
+}
+
+/// Says why a callee refused, with every difference where it sent its ledger.
+async fn refused(
+    ledger: &Ledger,
+    import: &Interface,
+    resolved: &Resolved,
+    bound: &BoundLink,
+    failure: Failure,
+) -> LinkError {
+    let link = bound.link();
+    let place = format!("instance `{}` at {}", link.instance, link.place);
+    let label = import.name.clone().unwrap_or_else(|| resolved.functions.join(", "));
+    let packed = match &failure {
+        Failure::Refused(Refusal::Incompatible { ledger, .. }) => Some(ledger.clone()),
+        Failure::Refused(Refusal::NoSuchFunction { .. }) => link.callee.describe().await.ok(),
+        _ => None,
+    };
+    let Some(theirs) = packed.and_then(|packed| Ledger::unpack(&packed).ok()) else {
+        return LinkError::Bind { import: label, place, failure, offers: Vec::new() };
+    };
+    let Some(export) = matching(&theirs, import.name.as_deref()) else {
+        let offers = theirs.exports.iter().flat_map(|export| match &export.name {
+            Some(name) => vec![name.clone()],
+            None => export.functions.iter().map(|function| function.name.clone()).collect(),
+        });
+        return LinkError::Bind { import: label, place, failure, offers: offers.collect() };
+    };
+    let mut wanted = import.clone();
+    wanted.functions.retain(|function| resolved.functions.contains(&function.name));
+    let consumer = Side { types: &ledger.types, interface: &wanted };
+    match compatible(consumer, Side { types: &theirs.types, interface: export }) {
+        Err(difference) => LinkError::Incompatible { import: label, place, difference },
+        Ok(()) => LinkError::Bind { import: label, place, failure, offers: Vec::new() },
+    }
+}
+
+fn define(
+    linker: &mut Linker<HostState>,
+    ledger: &Ledger,
+    resolved: &Resolved,
+    bound: &Arc<BoundLink>,
+) -> wasmtime::Result<()> {
+    let Some(import) = ledger.import(resolved.interface.as_deref()) else { return Ok(()) };
+    let mut instance = match &import.name {
+        Some(name) => linker.instance(name)?,
+        None => linker.root(),
+    };
+    let wanted = import.functions.iter().filter(|function| resolved.functions.contains(&function.name));
+    for (index, function) in (0..).map(FunctionIndex).zip(wanted) {
+        let stub = Stub::new(ledger.types.clone(), function.clone(), bound.clone(), index);
+        interpreted::define(&mut instance, Arc::new(stub))?;
+    }
+    Ok(())
+}
+
+/// The export that serves an import of that name.
+fn matching<'l>(ledger: &'l Ledger, wanted: Option<&str>) -> Option<&'l Interface> {
+    ledger.export(wanted).or_else(|| {
+        let serves = |export: &&Interface| export.name.as_deref().zip(wanted).is_some_and(|(o, w)| names_match(w, o));
+        ledger.exports.iter().find(serves)
+    })
+}

@@ -1,0 +1,228 @@
+//! One store: what a guest's host functions share, and what its call may still spend.
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use isorun_core::{Budget, CallContext, Fault, InstanceUid, Trace};
+use wasmtime::{AsContextMut, Engine, Store, StoreContextMut, UpdateDeadline};
+
+use crate::limiter::WasmResourceLimiter;
+use crate::system::SystemComponent;
+
+/// What host functions find in a store: typed state of each host component, the limits, the call under way.
+///
+/// ```
+/// # use isorun_runtime::HostState;
+/// struct Hits(u64);
+/// fn on_call(state: &mut HostState) -> u64 {
+///     let hits = state.extension_or_insert_with(|| Hits(0));
+///     hits.0 += 1;
+///     hits.0
+/// }
+/// ```
+pub struct HostState {
+    instance: Arc<str>,
+    limiter: WasmResourceLimiter,
+    extensions: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
+    pub(crate) call: Underway,
+}
+
+/// [`HostState`], by the name that an embedder's host components know it.
+pub type IsorunCtx = HostState;
+
+impl HostState {
+    pub(crate) fn new(instance: Arc<str>, budget: Budget) -> Self {
+        let call = Underway::idle(&budget);
+        Self { instance, limiter: WasmResourceLimiter::new(budget), extensions: HashMap::new(), call }
+    }
+
+    /// The name of the instance whose store this is.
+    #[must_use]
+    pub fn instance(&self) -> &str {
+        &self.instance
+    }
+
+    /// The limits, and what has been handed out of them.
+    #[must_use]
+    pub fn limiter(&self) -> &WasmResourceLimiter {
+        &self.limiter
+    }
+
+    pub(crate) fn limiter_mut(&mut self) -> &mut WasmResourceLimiter {
+        &mut self.limiter
+    }
+
+    /// Puts a host component's state into this store; the state of that type that it replaces, if any.
+    pub fn insert_extension<T: Any + Send + Sync>(&mut self, state: T) -> Option<T> {
+        let old = self.extensions.insert(TypeId::of::<T>(), Box::new(state))?;
+        old.downcast().ok().map(|old| *old)
+    }
+
+    /// The state of that type.
+    #[must_use]
+    pub fn extension<T: Any + Send + Sync>(&self) -> Option<&T> {
+        self.extensions.get(&TypeId::of::<T>())?.downcast_ref()
+    }
+
+    /// The state of that type, to change.
+    #[must_use]
+    pub fn extension_mut<T: Any + Send + Sync>(&mut self) -> Option<&mut T> {
+        self.extensions.get_mut(&TypeId::of::<T>())?.downcast_mut()
+    }
+
+    /// The state of that type, made first where there is none.
+    pub fn extension_or_insert_with<T: Any + Send + Sync>(&mut self, make: impl FnOnce() -> T) -> &mut T {
+        let slot = self.extensions.entry(TypeId::of::<T>()).or_insert_with(|| Box::new(make()));
+        // The slot's key is T's id, and only a T is ever put under it.
+        slot.downcast_mut().expect("an extension stands under its own type's id")
+    }
+}
+
+/// The call that a store is working on.
+#[derive(Debug)]
+pub(crate) struct Underway {
+    /// The instances that wait for calls made from here: those above, and this one.
+    pub(crate) chain: Arc<[InstanceUid]>,
+    /// When calls made from here must be answered.
+    pub(crate) deadline: Instant,
+    pub(crate) trace: Trace,
+    wall_until: Instant,
+    wall_ms: u64,
+    /// What this store may burn in this call.
+    own_limit: u64,
+    /// What this store and all below it may burn in this call.
+    tree_limit: u64,
+    own_spent: u64,
+    below_spent: u64,
+    /// The store's fuel when it was last looked at.
+    mark: u64,
+}
+
+/// How much a call may spend where it runs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Allowance {
+    pub(crate) own: u64,
+    pub(crate) tree: u64,
+    pub(crate) deadline: Instant,
+}
+
+impl Underway {
+    fn idle(budget: &Budget) -> Self {
+        let now = Instant::now();
+        Self {
+            chain: Arc::from([]),
+            deadline: now,
+            trace: Trace::default(),
+            wall_until: now + Duration::from_millis(budget.wall_ms),
+            wall_ms: budget.wall_ms,
+            own_limit: budget.fuel,
+            tree_limit: budget.fuel_tree,
+            own_spent: 0,
+            below_spent: 0,
+            mark: 0,
+        }
+    }
+
+    /// What was spent in all, as of the last look.
+    pub(crate) fn spent(&self) -> u64 {
+        self.own_spent.saturating_add(self.below_spent)
+    }
+
+    /// What the tree still has, as of the last look.
+    pub(crate) fn tree_left(&self) -> u64 {
+        self.tree_limit.saturating_sub(self.spent())
+    }
+
+    /// The limit that a store without fuel has met.
+    pub(crate) fn fuel_limit(&self) -> u64 {
+        self.own_limit.min(self.tree_limit)
+    }
+
+    pub(crate) fn wall_until(&self) -> Instant {
+        self.wall_until
+    }
+
+    pub(crate) fn out_of_time(&self) -> Fault {
+        Fault::OutOfTime { limit_ms: self.wall_ms }
+    }
+}
+
+/// A store for one instance, with every limit of its budget set.
+pub(crate) fn new_store(
+    engine: &Engine,
+    instance: Arc<str>,
+    budget: &Budget,
+    components: &[Arc<dyn SystemComponent>],
+) -> wasmtime::Result<Store<HostState>> {
+    let mut store = Store::new(engine, HostState::new(instance, budget.clone()));
+    for component in components {
+        component.configure(store.data_mut())?;
+    }
+    store.limiter(|state| state.limiter_mut());
+    store.set_hostcall_fuel(usize::try_from(budget.hostcall_fuel).unwrap_or(usize::MAX));
+    store.set_max_component_handles(budget.max_handles as usize);
+    store.epoch_deadline_callback(|cx| {
+        let call = &cx.data().call;
+        if Instant::now() >= call.wall_until { Err(call.out_of_time().into()) } else { Ok(UpdateDeadline::Yield(1)) }
+    });
+    Ok(store)
+}
+
+/// Makes a store ready for one call.
+pub(crate) fn begin(
+    store: &mut Store<HostState>,
+    uid: InstanceUid,
+    cx: &CallContext,
+    allowance: Allowance,
+) -> wasmtime::Result<()> {
+    let own = allowance.own.min(allowance.tree);
+    store.set_fuel(own)?;
+    store.set_epoch_deadline(1);
+    let state = store.data_mut();
+    state.limiter.take_refused();
+    let wall_ms = state.limiter.budget().wall_ms;
+    let wall_until = Instant::now() + Duration::from_millis(wall_ms);
+    let chain = cx.chain.iter().copied().chain([uid]).collect();
+    state.call = Underway {
+        chain,
+        deadline: allowance.deadline.min(wall_until),
+        trace: cx.trace,
+        wall_until,
+        wall_ms,
+        own_limit: allowance.own,
+        tree_limit: allowance.tree,
+        own_spent: 0,
+        below_spent: 0,
+        mark: own,
+    };
+    Ok(())
+}
+
+/// Brings the account of what was spent up to date.
+pub(crate) fn settle(store: &mut StoreContextMut<'_, HostState>) -> wasmtime::Result<()> {
+    let left = store.get_fuel()?;
+    let call = &mut store.data_mut().call;
+    call.own_spent = call.own_spent.saturating_add(call.mark.saturating_sub(left));
+    call.mark = left;
+    Ok(())
+}
+
+/// Charges what a call from here spent below, and leaves the guest no more than its tree has.
+///
+/// # Errors
+/// [`Fault::OutOfFuel`] once the tree has nothing left: the engine would let the guest run on to its next loop.
+pub(crate) fn charge(store: &mut StoreContextMut<'_, HostState>, below: u64) -> wasmtime::Result<()> {
+    let call = &mut store.data_mut().call;
+    call.below_spent = call.below_spent.saturating_add(below);
+    let left = call.mark.min(call.tree_left());
+    if left == 0 {
+        return Err(Fault::OutOfFuel { limit: call.fuel_limit() }.into());
+    }
+    if left < call.mark {
+        call.mark = left;
+        store.as_context_mut().set_fuel(left)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,27 @@
+//! What a host component is.
+
+use wasmtime::component::Linker;
+
+use crate::HostState;
+
+/// Code in the host that satisfies a component's imports.
+///
+/// `install` puts typed functions into the linker, once for each component that
+/// is linked; `configure` puts the state that they need into each new store,
+/// where they find it by its type.
+pub trait SystemComponent: Send + Sync + 'static {
+    /// The interfaces that [`install`](Self::install) defines, as `ns:pkg/iface@version`.
+    fn interfaces(&self) -> Vec<String>;
+
+    /// Defines the functions.
+    ///
+    /// # Errors
+    /// Whatever the linker refuses.
+    fn install(&self, linker: &mut Linker<HostState>) -> wasmtime::Result<()>;
+
+    /// Puts this component's state into a new store.
+    ///
+    /// # Errors
+    /// Whatever keeps the state from being made: a folder that has gone, say.
+    fn configure(&self, state: &mut HostState) -> wasmtime::Result<()>;
+}
