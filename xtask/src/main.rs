@@ -2,8 +2,12 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "what this program has to say is said on stdout")]
 
+mod check;
 mod guests;
+#[cfg(test)]
+mod layers;
 mod process;
+mod test;
 
 use std::process::ExitCode;
 
@@ -14,12 +18,14 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let outcome = match words.as_slice() {
+        ["test", rest @ ..] => test::main(rest),
+        ["check"] => check::main(),
         ["guests", rest @ ..] => guests::main(rest),
         [] | ["help" | "--help" | "-h", ..] => {
             print!("{HELP}");
             Ok(())
         }
-        [other, ..] => Err(format!("no such command: {other}\n\n{HELP}")),
+        other => Err(format!("no such command: {}\n\n{HELP}", other.join(" "))),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -33,6 +39,18 @@ fn main() -> ExitCode {
 const HELP: &str = "\
 usage: cargo xtask COMMAND
 
-  guests c                       build the C guests again, into guests/prebuilt
-  guests check                   compare what is committed under guests/ with its sources
+  test [--without rust-guests] [--without c-guests] [-- ARGS]
+                        build the Rust guests, compare the C ones with their sources, run all tests (with
+                        cargo-nextest if it is installed) and doctests; ARGS go to the test runner
+  check                 formatting, clippy, docs, cargo deny
+
+  guests rust           build the Rust guests, or find them in the cache, and print their folder
+  guests c              build the C guests again, into guests/prebuilt (clang-19, lld-19)
+  guests bindings       write the C guests' bindings again, after a change of their WIT
+  guests wat            write the type guests again, after a change of guests/wit/types.wit
+  guests check          compare what is committed under guests/ with its sources
+
+Tools are installed under the target folder, in `tools`; built guests are kept under
+${ISORUN_CACHE:-~/.cache/isorun}. As root on Debian, `test` installs the compilers it
+lacks with apt-get; elsewhere it says which they are.
 ";

@@ -19,10 +19,8 @@ fn components(dir: &str, ending: &str) -> Vec<PathBuf> {
 
 /// Validates and decodes the component; the error says which step refused it.
 fn check(bytes: &[u8]) -> Result<(), String> {
-    let features = WasmFeatures::default()
-        | WasmFeatures::CM_MAP
-        | WasmFeatures::CM_FIXED_LENGTH_LISTS
-        | WasmFeatures::CM_ASYNC;
+    let features =
+        WasmFeatures::default() | WasmFeatures::CM_MAP | WasmFeatures::CM_FIXED_LENGTH_LISTS | WasmFeatures::CM_ASYNC;
     Validator::new_with_features(features).validate_all(bytes).map_err(|e| format!("not valid: {e}"))?;
     wit_component::decode(bytes).map_err(|e| format!("its types can't be read: {e:#}"))?;
     Ok(())

@@ -3,11 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
-use wit_parser::Resolve;
-
-use crate::Outcome;
-use crate::process;
+use crate::{Outcome, process};
 
 /// One C guest: `guests/c/DIR/NAME_impl.c` over the bindings of a WIT world.
 struct Guest {
@@ -54,6 +50,12 @@ const GUESTS: &[Guest] = &[
 
 const CLANG: &str = "clang-19";
 
+/// Debian's packages of the compiler and the linker it calls.
+const PACKAGES: &[&str] = &["clang-19", "lld-19"];
+
+const BINDGEN_VERSION: &str = "0.61.1";
+const BINDGEN_FLAGS: &[&str] = &["--no-default-features", "--features", "c"];
+
 /// Builds every C guest and writes it to `guests/prebuilt`, with the compiler's name beside it.
 pub fn build() -> Outcome {
     let prebuilt = prebuilt();
@@ -63,6 +65,15 @@ pub fn build() -> Outcome {
         println!("{}: {} bytes", guest.component, bytes.len());
     }
     super::write(&prebuilt.join(BUILT_WITH), clang_version()?.as_bytes())
+}
+
+/// Installs the compiler if it is missing and we may. The guests are committed, so nothing fails without it.
+pub fn find_or_install() {
+    if process::find(CLANG).is_none()
+        && let Err(e) = super::install(PACKAGES)
+    {
+        println!("{CLANG} is not installed: {e}");
+    }
 }
 
 /// Builds every C guest again and compares it with what is committed.
@@ -92,17 +103,20 @@ pub fn check() -> Outcome {
     Err(format!("guests/prebuilt: {} do not match their sources; run `cargo xtask guests c`", differ.join(", ")))
 }
 
-/// Compiles the guest and makes a component of it.
+/// Writes the bindings of every C guest again, with the generator's pinned version.
+pub fn bindings() -> Outcome {
+    let wit_bindgen = process::tool("wit-bindgen", "wit-bindgen-cli", BINDGEN_VERSION, BINDGEN_FLAGS)?;
+    for guest in GUESTS {
+        let mut generate = Command::new(&wit_bindgen);
+        generate.current_dir(process::root()).args(["c", "--no-object-file", guest.wit, "--world", guest.world]);
+        generate.args(["--rename-world", guest.bindings, "--out-dir"]).arg(Path::new("guests/c").join(guest.dir));
+        process::run(&mut generate)?;
+    }
+    Ok(())
+}
+
 fn component(guest: &Guest) -> Outcome<Vec<u8>> {
-    let mut module = core_module(guest)?;
-    let mut resolve = Resolve::default();
-    let said = |what: &str| format!("{}: {what}", guest.component);
-    let (package, _) = resolve.push_path(process::root().join(guest.wit)).map_err(|e| said(&format!("{e:#}")))?;
-    let world = resolve.select_world(&[package], Some(guest.world)).map_err(|e| said(&format!("{e:#}")))?;
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)
-        .map_err(|e| said(&format!("{e:#}")))?;
-    let mut encoder = ComponentEncoder::default().validate(true).module(&module).map_err(|e| said(&format!("{e:#}")))?;
-    encoder.encode().map_err(|e| said(&format!("{e:#}")))
+    super::component(core_module(guest)?, guest.wit, guest.world)
 }
 
 /// Compiles and links the guest's core module.

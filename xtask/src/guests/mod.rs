@@ -1,21 +1,66 @@
 //! The guest components that the tests run. `guests/README.md` lists them.
 
-mod c;
+pub mod c;
+pub mod rust;
 mod types;
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
-use crate::Outcome;
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use wit_parser::Resolve;
+
+use crate::{Outcome, process};
 
 /// `cargo xtask guests ...`
 pub fn main(words: &[&str]) -> Outcome {
     match words {
+        ["rust"] => {
+            println!("{}", rust::folder()?.display());
+            Ok(())
+        }
         ["c"] => c::build(),
+        ["bindings"] => c::bindings(),
         ["wat"] => types::build(),
-        ["check"] => types::check().and_then(|()| c::check()),
+        ["check"] => check(),
         _ => Err(format!("guests: {words:?} is not a command; see `cargo xtask help`")),
     }
+}
+
+/// Compares what is committed with its sources.
+pub fn check() -> Outcome {
+    types::check()?;
+    c::check()
+}
+
+/// Makes a component of a core module: embeds the world, `wit` being a file or folder in the workspace, and encodes.
+fn component(mut module: Vec<u8>, wit: &str, world: &str) -> Outcome<Vec<u8>> {
+    let said = |e: &dyn std::fmt::Display| format!("{wit}, world {world}: {e:#}");
+    let mut resolve = Resolve::default();
+    let (package, _) = resolve.push_path(process::root().join(wit)).map_err(|e| said(&e))?;
+    let world = resolve.select_world(&[package], Some(world)).map_err(|e| said(&e))?;
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).map_err(|e| said(&e))?;
+    let mut encoder = ComponentEncoder::default().validate(true).module(&module).map_err(|e| said(&e))?;
+    encoder.encode().map_err(|e| said(&e))
+}
+
+/// Installs Debian packages, if we may.
+fn install(packages: &[&str]) -> Outcome {
+    let root = process::read(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
+    if !root || !Path::new("/etc/debian_version").is_file() || process::find("apt-get").is_none() {
+        return Err("packages are installed only as root on Debian".to_owned());
+    }
+    let install = || {
+        let mut apt = Command::new("apt-get");
+        apt.args(["install", "-y", "-q", "--no-install-recommends"]).args(packages);
+        process::run(apt.env("DEBIAN_FRONTEND", "noninteractive"))
+    };
+    // The lists may be missing or old.
+    install().or_else(|_| {
+        process::run(Command::new("apt-get").args(["update", "-q"]))?;
+        install()
+    })
 }
 
 fn read(path: &Path) -> Outcome<Vec<u8>> {

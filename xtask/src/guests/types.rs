@@ -104,10 +104,9 @@ impl Writer {
             let core = self.core(f);
             let args: String = (0..core.params.len()).map(|i| format!(" (local.get {i})")).collect();
             let call = format!("      (call ${}{args}", f.name);
-            out += &match core.in_memory {
-                Some(area) => format!("{}\n{call} (local.get $p))\n      (local.get $p))\n", allocating(f, &core, area)),
-                None => format!("{}\n{call}))\n", plain(f, &core)),
-            };
+            let in_memory =
+                |area| format!("{}\n{call} (local.get $p))\n      (local.get $p))\n", allocating(f, &core, area));
+            out += &core.in_memory.map_or_else(|| format!("{}\n{call}))\n", plain(f, &core)), in_memory);
         }
         out += "  )\n  (core instance $m (instantiate $M (with \"l\" (instance $l)) (with \"all\" (instance\n";
         for f in self.functions() {
@@ -167,8 +166,7 @@ impl Writer {
             // Arguments that came in memory lie as the result has to.
             Some(_) if core.spilled => format!("{}\n      (local.get 0))\n", plain(f, &core)),
             Some(area) => {
-                let slots: Vec<Slot> =
-                    core.params.iter().enumerate().map(|(local, ty)| Slot { local, ty }).collect();
+                let slots: Vec<Slot> = core.params.iter().enumerate().map(|(local, ty)| Slot { local, ty }).collect();
                 let types: Vec<Type> = f.params.iter().map(|p| p.ty).collect();
                 let stores = self.store_fields(&types, &slots, 0);
                 let stores: String = stores.iter().map(|line| format!("      {line}\n")).collect();
@@ -192,7 +190,8 @@ impl Writer {
     }
 
     fn store(&self, ty: &Type, slots: &[Slot], at: usize) -> Vec<String> {
-        let scalar = |op: &str, want: &str| vec![format!("({op} offset={at} (local.get $p) {})", coerced(slots[0], want))];
+        let scalar =
+            |op: &str, want: &str| vec![format!("({op} offset={at} (local.get $p) {})", coerced(slots[0], want))];
         let pair = || {
             let [pointer, count] = [coerced(slots[0], "i32"), coerced(slots[1], "i32")];
             let second = at + 4;
@@ -396,8 +395,7 @@ const FLAT_PARAMS_MAX: usize = 16;
 /// Tells a type that a component exports from the one it imports.
 const EXPORTED: &str = "-exported";
 
-const CANON: &str =
-    "(memory (core memory $l \"memory\")) (realloc (core func $l \"realloc\")) string-encoding=utf8";
+const CANON: &str = "(memory (core memory $l \"memory\")) (realloc (core func $l \"realloc\")) string-encoding=utf8";
 
 const LIBC: &str = r#"  (core module $L
     (memory (export "memory") 1)

@@ -1,0 +1,78 @@
+//! `cargo xtask test`: the guests, then every test and every doctest.
+//!
+//! The tests find the folder of the built Rust guests in `ISORUN_GUESTS`, and the names after `--without` in
+//! `ISORUN_WITHOUT`, separated by commas.
+
+use crate::process::{cargo, find, run};
+use crate::{Outcome, guests};
+
+/// Runs all tests; `words` is `--without NAME` any number of times, then `--` and words for the test runner.
+pub fn main(words: &[&str]) -> Outcome {
+    let (without, rest) = parse(words)?;
+    let mut environment = vec![("ISORUN_WITHOUT", without.join(","))];
+    for name in &without {
+        println!("WITHOUT {name}: what wants them is skipped, and says so");
+    }
+    if !without.contains(&"rust-guests") {
+        let folder = guests::rust::folder()?;
+        println!("Rust guests: {}", folder.display());
+        environment.push(("ISORUN_GUESTS", folder.display().to_string()));
+    }
+    if !without.contains(&"c-guests") {
+        guests::c::find_or_install();
+        guests::check()?;
+    }
+
+    let nextest = find("cargo-nextest").is_some();
+    let runner: &[&str] = if nextest { &["nextest", "run"] } else { &["test", "--lib", "--bins", "--tests"] };
+    let mut tests = cargo(runner);
+    tests.args(["--workspace", "--no-fail-fast"]);
+    if !nextest && !rest.is_empty() {
+        tests.arg("--");
+    }
+    let mut doctests = cargo(&["test", "--doc", "--workspace"]);
+    let tests = run(tests.args(rest).envs(environment.iter().cloned()));
+    // A filter for the tests names no doctest.
+    let doctests = if rest.is_empty() { run(doctests.envs(environment)) } else { Ok(()) };
+    tests.and(doctests)
+}
+
+fn parse<'a>(words: &'a [&'a str]) -> Outcome<(Vec<&'a str>, &'a [&'a str])> {
+    let mut without = Vec::new();
+    let mut rest = words;
+    loop {
+        rest = match rest {
+            [] => return Ok((without, rest)),
+            ["--", tail @ ..] => return Ok((without, tail)),
+            ["--without", name, tail @ ..] if OPTIONAL.contains(name) => {
+                without.push(*name);
+                tail
+            }
+            [word, ..] => {
+                let names = OPTIONAL.join(", ");
+                return Err(format!("test: `{word}` is no option here; there is `--without NAME`, with {names}"));
+            }
+        };
+    }
+}
+
+/// What `--without` may name.
+const OPTIONAL: &[&str] = &["rust-guests", "c-guests"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_after_two_dashes_go_to_the_runner() {
+        let words = ["--without", "rust-guests", "--", "-p", "neopack"];
+        assert_eq!(parse(&words), Ok((vec!["rust-guests"], ["-p", "neopack"].as_slice())));
+    }
+
+    #[test]
+    fn only_what_is_optional_can_be_left_out() {
+        for words in [["--without", "tests"].as_slice(), &["--without"], &["--fast"]] {
+            assert!(parse(words).is_err(), "{words:?}");
+        }
+    }
+}
