@@ -33,6 +33,10 @@ impl Writer {
         Ok(self.0.u64(value)?)
     }
 
+    pub(crate) fn s32(&mut self, value: i32) -> Result<(), FrameError> {
+        Ok(self.0.s32(value)?)
+    }
+
     pub(crate) fn bytes(&mut self, value: &[u8]) -> Result<(), FrameError> {
         Ok(self.0.bytes(value)?)
     }
@@ -154,6 +158,10 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn u64(&mut self) -> Result<u64, FrameError> {
         Ok(self.decoder.u64()?)
+    }
+
+    pub(crate) fn s32(&mut self) -> Result<i32, FrameError> {
+        Ok(self.decoder.s32()?)
     }
 
     pub(crate) fn skip(&mut self) -> Result<(), FrameError> {

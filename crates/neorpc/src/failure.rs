@@ -10,6 +10,7 @@ use crate::frame::FrameError;
 enum Item<'a> {
     Text(&'a str),
     Number(u64),
+    Code(i32),
     Bytes(&'a [u8]),
 }
 
@@ -36,6 +37,7 @@ pub(crate) fn write_failure(failure: &Failure, out: &mut Writer) -> Result<(), F
         match item {
             Item::Text(text) => out.text(text)?,
             Item::Number(number) => out.u64(number)?,
+            Item::Code(code) => out.s32(code)?,
             Item::Bytes(bytes) => out.bytes(bytes)?,
         }
     }
@@ -102,6 +104,7 @@ fn fault_parts(fault: &Fault) -> (&str, Vec<(&'static str, Item<'_>)>) {
             vec![("what", Item::Text(what)), ("wanted", Item::Number(*wanted)), ("limit", Item::Number(*limit))],
         ),
         Fault::OutOfTime { limit_ms } => ("out-of-time", vec![("limit-ms", Item::Number(*limit_ms))]),
+        Fault::Exited { code } => ("exited", vec![("code", Item::Code(*code))]),
         Fault::BadResults { detail } => ("bad-results", vec![("detail", Item::Text(detail))]),
         Fault::Bug { detail } => ("bug", vec![("detail", Item::Text(detail))]),
         Fault::Other { kind, .. } => (kind, Vec::new()),
@@ -129,6 +132,7 @@ struct Fields {
     held: Option<u64>,
     needed: Option<u64>,
     wanted: Option<u64>,
+    code: Option<i32>,
 }
 
 /// Reads a failure; what this version has no name for becomes the nearest thing of its group.
@@ -153,6 +157,7 @@ pub(crate) fn read_failure(input: &mut Reader<'_>) -> Result<Failure, FrameError
             "held" => set(&mut fields.held, "held", input.u64()?)?,
             "needed" => set(&mut fields.needed, "needed", input.u64()?)?,
             "wanted" => set(&mut fields.wanted, "wanted", input.u64()?)?,
+            "code" => set(&mut fields.code, "code", input.s32()?)?,
             _ => input.skip()?,
         }
     }
@@ -220,6 +225,7 @@ fn fault(fields: Fields) -> Result<Fault, FrameError> {
             limit: required(fields.limit, "limit")?,
         },
         "out-of-time" => Fault::OutOfTime { limit_ms: required(fields.limit_ms, "limit-ms")? },
+        "exited" => Fault::Exited { code: required(fields.code, "code")? },
         "bad-results" => Fault::BadResults { detail: required(fields.detail, "detail")? },
         "bug" => Fault::Bug { detail: required(fields.detail, "detail")? },
         _ => Fault::Other { kind, text: required(fields.text, "text")? },
