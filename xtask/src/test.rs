@@ -23,16 +23,14 @@ pub fn main(words: &[&str]) -> Outcome {
         guests::check()?;
     }
 
-    let nextest = find("cargo-nextest").is_some();
-    let runner: &[&str] = if nextest { &["nextest", "run"] } else { &["test", "--lib", "--bins", "--tests"] };
+    let runner: &[&str] = if find("cargo-nextest").is_some() { &["nextest", "run"] } else { &["test", "--tests"] };
     let mut tests = cargo(runner);
-    tests.args(["--workspace", "--no-fail-fast"]);
-    if !nextest && !rest.is_empty() {
-        tests.arg("--");
+    if !rest.iter().any(|word| ["-p", "--package"].contains(word)) {
+        tests.arg("--workspace");
     }
+    let tests = run(tests.arg("--no-fail-fast").args(rest).envs(environment.iter().cloned()));
     let mut doctests = cargo(&["test", "--doc", "--workspace"]);
-    let tests = run(tests.args(rest).envs(environment.iter().cloned()));
-    // A filter for the tests names no doctest.
+    // What narrows the tests down names no doctest.
     let doctests = if rest.is_empty() { run(doctests.envs(environment)) } else { Ok(()) };
     tests.and(doctests)
 }
