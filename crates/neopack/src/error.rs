@@ -256,7 +256,7 @@ impl fmt::Display for DecodeError {
                 write!(f, "expected an open {expected} to end at byte {offset}, found an open {found}")
             }
             Self::Unfinished { offset, inside } => {
-                write!(f, "expected the end of the input at byte {offset}, found the {inside} unfinished")
+                write!(f, "expected the {inside} to be read to its end at byte {offset}, found it unfinished")
             }
             Self::BadBool { offset, found } => {
                 write!(f, "expected a bool of 0 or 1 at byte {offset}, found {found}")
@@ -379,7 +379,7 @@ impl fmt::Display for EncodeError {
             Self::Awaiting { inside } => {
                 write!(f, "expected what the last wrapper in the {inside} holds, found the end of the {inside}")
             }
-            Self::Unfinished { inside } => write!(f, "expected a complete value, found the {inside} unfinished"),
+            Self::Unfinished { inside } => write!(f, "expected the {inside} to be complete, found it unfinished"),
             Self::NotInRow { expected: Some(leaf), found } => {
                 write!(f, "expected {} in the row, found {found}", leaf.tag())
             }

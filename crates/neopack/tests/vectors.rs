@@ -3,7 +3,7 @@
 mod support;
 
 use neopack::{Decoder, Tag, validate};
-use support::{Event, encode, events, hex, is_opener, print, vectors};
+use support::{Event, encode, events, hex, print, vectors};
 
 #[test]
 fn every_vector_is_what_it_says() {
@@ -96,14 +96,13 @@ fn a_byte_more_after_a_vector_is_refused() {
 fn skipping_an_item_ends_where_reading_it_ends() {
     for vector in vectors() {
         let Ok(found) = events(&vector.bytes) else { continue };
-        // Inside a list, so that skipping has somewhere to go on from.
-        let count = u32::try_from(found.iter().filter(|event| !is_opener(event)).count()).unwrap();
-        if matches!(found.first(), Some(Event::Unit)) {
+        if found == [Event::Unit] {
             continue;
         }
+        // Inside a list, so that skipping has somewhere to go on from.
         let mut enc = neopack::Encoder::new();
         enc.list_begin(3).unwrap();
-        enc.u32(count).unwrap();
+        enc.u32(7).unwrap();
         enc.raw(&vector.bytes).unwrap();
         enc.u8(9).unwrap();
         enc.list_end().unwrap();
