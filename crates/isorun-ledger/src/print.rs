@@ -113,7 +113,7 @@ impl<'a> Plan<'a> {
             let contents = plan.scopes.entry(scope).or_default();
             contents.resources.extend(interface.resources.iter().map(String::as_str));
             for named in &interface.types {
-                if plan.types.name(named.ty).is_none_or(|name| name.interface.as_deref() != scope) {
+                if plan.types.name(named.ty).is_some_and(|name| name.interface.as_deref() != scope) {
                     contents.local_names.entry(named.ty).or_insert(&named.name);
                 }
                 todo.push((scope, named.ty));
@@ -223,7 +223,7 @@ impl<'a> Plan<'a> {
     fn print_declarations(&self, out: &mut Text, scope: Scope<'a>) {
         let Some(contents) = self.scopes.get(&scope) else { return };
         for (local, (home, name)) in &contents.uses {
-            let home = home.unwrap_or("root");
+            let home = place(*home, scope);
             let renamed = if local == name { String::new() } else { format!(" as {}", Escaped(local)) };
             out.lines(&format!("use {home}.{{{}{renamed}}};", Escaped(name)));
         }
@@ -373,6 +373,15 @@ impl<'a> Plan<'a> {
             let _ = writeln!(text, "  {part},");
         }
         text + "}"
+    }
+}
+
+/// What a scope is called in another: inside one package, by its interface alone.
+fn place(home: Scope<'_>, scope: Scope<'_>) -> String {
+    let parse = |scope: Scope<'_>| scope.and_then(|name| InterfaceName::parse(name).ok());
+    match (parse(home), parse(scope)) {
+        (Some(home), Some(scope)) if home.package_id() == scope.package_id() => Escaped(home.interface()).to_string(),
+        _ => home.unwrap_or("root").to_owned(),
     }
 }
 
