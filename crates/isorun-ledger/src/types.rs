@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A type's place in a [`TypeRegistry`].
+/// A type's place in a [`TypeRegistry`](crate::TypeRegistry).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TypeId(pub(crate) u32);
 

@@ -90,7 +90,7 @@ fn types_that_nothing_refers_to_are_not_packed() {
 /// A packed ledger with the table written by a closure, and nothing else in it.
 fn with_table(count: u32, table: impl FnOnce(&mut Encoder) -> Result<(), neopack::EncodeError>) -> Vec<u8> {
     let mut enc = Encoder::new();
-    let mut write = || {
+    let write = || {
         enc.map_begin(3)?;
         enc.str("types")?;
         enc.list_begin(count)?;
@@ -191,7 +191,7 @@ fn the_largest_ledger_fits_in_one_value() {
         }
         Ledger::new(types.clone(), vec![interface], Vec::new())
     };
-    let (mut most, mut too_many) = (0, 10_001);
+    let (mut most, mut too_many) = (0_usize, 10_001);
     while too_many - most > 1 {
         let middle = most.midpoint(too_many);
         *if ledger(middle).is_ok() { &mut most } else { &mut too_many } = middle;

@@ -162,8 +162,8 @@ fn every_type_prints_and_parses_again() {
         assert!(text.contains(line), "no `{line}` in\n{text}");
     }
     let (imports, exports) = parse(&text);
-    assert_eq!(imports, ["demo:geo/types@1.2.0"]);
-    assert_eq!(exports, ["demo:geo/user@1.2.0", "draw"]);
+    assert_eq!(imports, ["demo:geo/types@1.2.0", "points"], "a world's `use` counts as an import");
+    assert_eq!(exports, ["draw", "demo:geo/user@1.2.0"]);
 }
 
 #[test]
