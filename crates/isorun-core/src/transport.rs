@@ -83,6 +83,11 @@ pub trait Transport: Send + Sync {
     /// [`TransportError::Unreachable`] where nobody answers.
     fn open(&self) -> BoxFuture<'_, Result<Box<dyn Channel>, TransportError>>;
 
+    /// Where channels go, as messages name it: an URL where there is one.
+    fn address(&self) -> String {
+        "a remote host".into()
+    }
+
     /// One self-contained request and its reply, for transports that keep no connection.
     ///
     /// Unless overridden: open, send, one reply, close.

@@ -113,14 +113,17 @@ pub struct Missing {
     pub interface: Option<String>,
     /// Its functions.
     pub functions: Vec<String>,
+    /// What an operator can do about it, where whoever linked knows.
+    pub hint: Option<String>,
 }
 
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.interface {
-            Some(interface) => write!(f, "{interface} ({})", self.functions.join(", ")),
-            None => f.write_str(&self.functions.join(", ")),
+            Some(interface) => write!(f, "{interface} ({})", self.functions.join(", "))?,
+            None => f.write_str(&self.functions.join(", "))?,
         }
+        self.hint.as_ref().map_or(Ok(()), |hint| write!(f, ": {hint}"))
     }
 }
 
@@ -281,7 +284,7 @@ pub fn resolve(ledger: &Ledger, links: &[Link], offers: &[Offer]) -> Result<Vec<
             resolved.push(Resolved { interface: import.name.clone(), functions, link });
         }
         if !unlinked.is_empty() {
-            missing.push(Missing { interface: import.name.clone(), functions: unlinked });
+            missing.push(Missing { interface: import.name.clone(), functions: unlinked, hint: None });
         }
     }
     if let Some(at) = (0..links.len()).find(|&at| !used[at] && links[at].selector.must_match()) {

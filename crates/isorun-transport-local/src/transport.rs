@@ -77,6 +77,10 @@ impl LocalChannelTransport {
 }
 
 impl Transport for LocalChannelTransport {
+    fn address(&self) -> String {
+        self.opener.address()
+    }
+
     fn open(&self) -> BoxFuture<'_, Result<Box<dyn Channel>, TransportError>> {
         self.opener.open()
     }
@@ -107,6 +111,10 @@ pub struct LocalOpener {
 }
 
 impl Transport for LocalOpener {
+    fn address(&self) -> String {
+        "the other end of a channel in this process".into()
+    }
+
     /// Opens a channel, as soon as fewer than [`BACKLOG_MAX`] wait to be accepted.
     ///
     /// # Errors

@@ -50,6 +50,10 @@ impl From<TcpAddress> for TcpTransport {
 }
 
 impl Transport for TcpTransport {
+    fn address(&self) -> String {
+        self.address.to_string()
+    }
+
     /// Opens a connection; needs a tokio runtime with I/O and time.
     ///
     /// # Errors

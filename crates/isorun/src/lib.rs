@@ -1,2 +1,54 @@
-//! Runs WebAssembly components and decides, outside the guest, where the code behind each import lives
+//! Runs WebAssembly components and decides, outside the guest, where the code
+//! behind each import lives: in the host, in another component of this process,
+//! or in a component on another machine.
+//!
+//! The guest is the same `.wasm` in all three; one line of the description changes:
+//!
+//! ```no_run
+//! # use std::sync::Arc;
+//! # async fn f(kv: isorun::InstanceHandle, wasm: Vec<u8>) -> Result<(), Box<dyn std::error::Error>> {
+//! use isorun::{InMemoryKv, Runtime, TcpTransport, Val};
+//!
+//! let runtime = Runtime::new()?;
+//! let app = runtime.load(wasm)?;
+//! let far = Arc::new(TcpTransport::new("tcp://127.0.0.1:7000")?);
+//!
+//! let here = runtime.builder(&app).link_system("demo:kv/store", InMemoryKv::new());
+//! let near = runtime.builder(&app).link_local("demo:kv/store", &kv);
+//! let away = runtime.builder(&app).link_remote("demo:kv/store", far, "kv");
+//! for place in [here, near, away] {
+//!     let instance = place.instantiate().await?;
+//!     println!("{:?}", instance.exec("run", &[Val::U32(40)]).await?);
+//! }
+//! # Ok(())
+//! # }
+//! ```
 #![forbid(unsafe_code)]
+
+mod builder;
+mod handle;
+mod linkable;
+mod registry;
+mod runtime;
+pub mod wave;
+
+pub use builder::{InstanceBuilder, InstantiateError};
+pub use handle::InstanceHandle;
+pub use isorun_core::{
+    BindRequest, Bound, Budget, CallContext, CallFailed, Callee, Channel, DEADLINE_MS_DEFAULT, Directory, Failure,
+    Fault, FunctionIndex, Listener, PeerIdentity, Refusal, Reply, ResourceLimits, Transport, TransportError,
+};
+pub use isorun_ledger::{Function, Ledger, TypeRegistry, nearest};
+pub use isorun_rpc::{CallTarget, Peer, call_once};
+pub use isorun_runtime::wasmtime::component::Val;
+pub use isorun_runtime::{
+    CallError, CallOptions, GuestExit, HostState, IsorunCtx, LinkError, LoadError, LoadedComponent, Selector, Serving,
+    StartError, SystemComponent, introspect, wasmtime,
+};
+pub use isorun_security::{Access, Audience, Mount, WasiFeature};
+pub use isorun_system::{InMemoryKv, Wasi, WasiDir, WasiDirError};
+pub use isorun_transport_local::{FrameCounter, LocalChannelTransport};
+pub use isorun_transport_tcp::{ListenError, TcpAddress, TcpTransport, TcpTransportListener};
+pub use linkable::{Linkable, LocalInstance, RemoteEnd};
+pub use registry::{INSTANCES_MAX, RegisterError};
+pub use runtime::Runtime;

@@ -1,0 +1,236 @@
+//! Describes an instance: what its imports are linked to, and what it may use.
+
+use std::sync::Arc;
+
+use isorun_core::{Budget, DEADLINE_MS_DEFAULT};
+use isorun_ledger::Interface;
+use isorun_runtime::{
+    CalleeLink, Instance, InstanceOptions, Link, LinkError, LinkTarget, LoadedComponent, Selector, Serving, StartError,
+    SystemComponent, link,
+};
+use isorun_system::{Wasi, how_to_grant};
+
+use crate::registry::{Named, RegisterError, WeakDirectory};
+use crate::{InstanceHandle, Linkable, LocalInstance, RemoteEnd, Runtime};
+
+/// Why there is no instance.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InstantiateError {
+    /// Its links don't hold, or it does not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// It could not be given its name.
+    #[error(transparent)]
+    Register(#[from] RegisterError),
+}
+
+/// Describes an instance; made by [`Runtime::builder`].
+///
+/// Every import must be linked by somebody; nothing is guessed. A link is for
+/// one interface (`demo:kv/store`, with or without its version), one package
+/// (`wasi:filesystem`), one root function (`add`), or `*`: all that is left
+/// over, but `wasi:*`. The closest link takes the import.
+#[derive(Clone)]
+pub struct InstanceBuilder {
+    runtime: Runtime,
+    component: LoadedComponent,
+    links: Vec<Pending>,
+    wasi: Wasi,
+    options: InstanceOptions,
+    register: Option<String>,
+}
+
+#[derive(Clone)]
+struct Pending {
+    selector: Selector,
+    to: Linkable,
+    lazy: bool,
+    deadline_ms: u64,
+}
+
+impl InstanceBuilder {
+    pub(crate) fn new(runtime: Runtime, component: LoadedComponent) -> Self {
+        let options = InstanceOptions { name: "main".into(), serving: Serving::SINGLETON, budget: Budget::default() };
+        Self { runtime, component, links: Vec::new(), wasi: Wasi::inert(), options, register: None }
+    }
+
+    /// Links imports to a host component.
+    #[must_use]
+    pub fn link_system(self, import: &str, component: impl SystemComponent) -> Self {
+        self.link(import, Linkable::system(component))
+    }
+
+    /// Links imports to another instance of this process, itself or by its name.
+    #[must_use]
+    pub fn link_local(self, import: &str, instance: impl Into<LocalInstance>) -> Self {
+        self.link(import, Linkable::LocalInstance(instance.into()))
+    }
+
+    /// Links imports to an instance at the other end of a transport or connection.
+    #[must_use]
+    pub fn link_remote(self, import: &str, transport: impl Into<RemoteEnd>, remote_instance: &str) -> Self {
+        self.link(import, Linkable::remote(transport, remote_instance))
+    }
+
+    /// Links imports to whatever was chosen.
+    #[must_use]
+    pub fn link(mut self, import: &str, to: Linkable) -> Self {
+        let selector = Selector::parse(import);
+        self.links.push(Pending { selector, to, lazy: false, deadline_ms: DEADLINE_MS_DEFAULT });
+        self
+    }
+
+    /// Makes the last link bind and check at its first call: so may two instances import each other.
+    #[must_use]
+    pub fn lazy(mut self) -> Self {
+        if let Some(last) = self.links.last_mut() {
+            last.lazy = true;
+        }
+        self
+    }
+
+    /// How long one call through the last link may take, in milliseconds; 30,000 unless set.
+    #[must_use]
+    pub fn deadline_ms(mut self, deadline_ms: u64) -> Self {
+        if let Some(last) = self.links.last_mut() {
+            last.deadline_ms = deadline_ms;
+        }
+        self
+    }
+
+    /// What it may have of WASI beside directories, which are linked as `wasi:filesystem`; nothing unless set.
+    #[must_use]
+    pub fn wasi(mut self, wasi: Wasi) -> Self {
+        self.wasi = wasi;
+        self
+    }
+
+    /// What the instance may use; [`Budget::default`] unless set.
+    #[must_use]
+    pub fn budget(mut self, budget: impl Into<Budget>) -> Self {
+        self.options.budget = budget.into();
+        self
+    }
+
+    /// How it serves callers; [`Serving::SINGLETON`] unless set.
+    #[must_use]
+    pub fn serving(mut self, serving: Serving) -> Self {
+        self.options.serving = serving;
+        self
+    }
+
+    /// Its name in messages; the name it is registered as, or `main`, unless set.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.options.name = name.into();
+        self
+    }
+
+    /// Registers it under `id` once it has started.
+    #[must_use]
+    pub fn register_as(mut self, id: impl Into<String>) -> Self {
+        let id = id.into();
+        self.options.name.clone_from(&id);
+        self.register = Some(id);
+        self
+    }
+
+    /// Resolves, binds and checks all links, compiles if need be, and starts the instance.
+    ///
+    /// # Errors
+    /// [`InstantiateError`]; a link that does not hold is found before anything runs.
+    pub async fn instantiate(self) -> Result<InstanceHandle, InstantiateError> {
+        let links = self.resolved();
+        let linked = link(&self.component, &links, &self.runtime.offers()).await;
+        let linked = linked.map_err(|error| StartError::from(explained(error)))?;
+        let handle = InstanceHandle::new(Instance::start(linked, self.options).await?);
+        if let Some(id) = &self.register {
+            self.runtime.register_instance(id, &handle)?;
+        }
+        Ok(handle)
+    }
+
+    /// Binds and checks all links without starting anything.
+    ///
+    /// # Errors
+    /// As [`instantiate`](Self::instantiate).
+    pub async fn check(&self) -> Result<(), InstantiateError> {
+        let linked = link(&self.component, &self.resolved(), &self.runtime.offers()).await;
+        linked.map(drop).map_err(|error| StartError::from(explained(error)).into())
+    }
+
+    fn resolved(&self) -> Vec<Link> {
+        let mut links: Vec<Link> = self.links.iter().map(|pending| self.target(pending)).collect();
+        links.extend(self.rest_of_wasi());
+        links
+    }
+
+    fn target(&self, pending: &Pending) -> Link {
+        let callee = |callee, instance: &str, place: String| {
+            LinkTarget::Callee(CalleeLink {
+                callee,
+                instance: instance.into(),
+                place,
+                deadline_ms: pending.deadline_ms,
+                lazy: pending.lazy,
+            })
+        };
+        let here = || "this process".to_owned();
+        let target = match &pending.to {
+            Linkable::System(component) => LinkTarget::System(component.clone()),
+            Linkable::LocalInstance(LocalInstance::Handle(handle)) => {
+                callee(Arc::new(handle.instance().clone()), handle.name(), here())
+            }
+            Linkable::LocalInstance(LocalInstance::Named(id)) => {
+                let directory = WeakDirectory(Arc::downgrade(&self.runtime.shared.registry));
+                callee(Arc::new(Named { directory, id: id.clone() }), id, here())
+            }
+            Linkable::Remote { transport, remote_instance } => {
+                let remote = self.runtime.remote(transport, remote_instance);
+                let place = match transport {
+                    RemoteEnd::Transport(transport) => transport.address(),
+                    RemoteEnd::Peer(peer) => peer.identity().to_string(),
+                };
+                callee(Arc::new(remote), remote_instance, place)
+            }
+        };
+        Link { selector: pending.selector.clone(), target }
+    }
+
+    /// Links for what may be had of WASI, where nobody linked it.
+    ///
+    /// Every guest with a standard library imports parts of it that are harmless
+    /// when empty. What can't be empty (clocks, random numbers, sockets) must be granted.
+    fn rest_of_wasi(&self) -> Vec<Link> {
+        let imports = &self.component.ledger().imports;
+        let wasi: Arc<dyn SystemComponent> = Arc::new(self.wasi.clone());
+        let offered = wasi.interfaces();
+        let mut packages: Vec<&str> = offered.iter().map(|interface| package_of(interface)).collect();
+        packages.dedup();
+        packages.retain(|package| {
+            let imported = |import: &Interface| import.name.as_deref().is_some_and(|name| package_of(name) == *package);
+            let linked = |link: &Pending| matches!(&link.selector, Selector::Package(name) if name == package);
+            imports.iter().any(imported) && !self.links.iter().any(linked)
+        });
+        let to = |package: &str| Link {
+            selector: Selector::Package(package.into()),
+            target: LinkTarget::System(wasi.clone()),
+        };
+        packages.into_iter().map(to).collect()
+    }
+}
+
+/// Adds to an error what an operator can do about each missing part of WASI.
+fn explained(mut error: LinkError) -> LinkError {
+    if let LinkError::Missing { missing, .. } = &mut error {
+        for missing in missing {
+            missing.hint = missing.interface.as_deref().and_then(how_to_grant);
+        }
+    }
+    error
+}
+
+fn package_of(interface: &str) -> &str {
+    interface.split('/').next().unwrap_or(interface)
+}

@@ -1,0 +1,93 @@
+//! An instance, as an embedder holds it.
+
+use std::sync::Arc;
+
+use isorun_core::Budget;
+use isorun_ledger::{Function, Ledger, TypeRegistry};
+use isorun_runtime::wasmtime::component::Val;
+use isorun_runtime::{CallError, CallOptions, Instance, Serving};
+
+/// An instance that runs in this process.
+///
+/// Cloning is cheap and gives the same instance, which lives as long as
+/// somebody holds it: a handle, a name in the registry, a link.
+#[derive(Debug, Clone)]
+pub struct InstanceHandle {
+    instance: Instance,
+}
+
+impl InstanceHandle {
+    pub(crate) fn new(instance: Instance) -> Self {
+        Self { instance }
+    }
+
+    /// Calls an exported function and waits for its results, 30 seconds at most.
+    ///
+    /// `function` is a name at the root (`run`) or of an interface (`demo:kv/store#get`).
+    ///
+    /// # Errors
+    /// [`CallError`], which says what failed where, and whether it ran.
+    pub async fn exec(&self, function: &str, args: &[Val]) -> Result<Vec<Val>, CallError> {
+        self.exec_with(function, args, CallOptions::default()).await
+    }
+
+    /// As [`exec`](Self::exec), with limits of one's own.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn exec_with(&self, function: &str, args: &[Val], options: CallOptions) -> Result<Vec<Val>, CallError> {
+        self.instance.exec(function, args, options).await
+    }
+
+    /// The name it was given when it was made, for messages.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.instance.name()
+    }
+
+    /// The types of its imports and exports.
+    #[must_use]
+    pub fn ledger(&self) -> &Arc<Ledger> {
+        self.instance.ledger()
+    }
+
+    /// The exported function of that name, and the table its types stand in.
+    #[must_use]
+    pub fn function(&self, name: &str) -> Option<(&Function, &TypeRegistry)> {
+        self.instance.function(name)
+    }
+
+    /// Names of all exported functions, as [`exec`](Self::exec) takes them.
+    #[must_use]
+    pub fn functions(&self) -> Vec<String> {
+        self.instance.functions()
+    }
+
+    /// How it serves its callers.
+    #[must_use]
+    pub fn serving(&self) -> Serving {
+        self.instance.serving()
+    }
+
+    /// What it may use.
+    #[must_use]
+    pub fn budget(&self) -> &Budget {
+        self.instance.budget()
+    }
+
+    /// How many stores it has had; more than 1 for a singleton whose state was lost.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.instance.generation()
+    }
+
+    /// Calls that run in it now.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.instance.in_flight()
+    }
+
+    pub(crate) fn instance(&self) -> &Instance {
+        &self.instance
+    }
+}

@@ -1,0 +1,127 @@
+//! Instances under names, as callers find them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
+
+use bytes::Bytes;
+use isorun_core::{BindRequest, Bound, BoxFuture, Callee, Directory, Failure, PeerIdentity, Refusal};
+use isorun_security::{Audience, Grants};
+use parking_lot::RwLock;
+
+use crate::InstanceHandle;
+
+/// Most instances under a name at once.
+pub const INSTANCES_MAX: usize = 10_000;
+
+/// Why an instance got no name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RegisterError {
+    /// Another instance has it.
+    #[error("the name `{id}` is taken: unregister the other instance first, or choose another name")]
+    Taken {
+        /// The name.
+        id: String,
+    },
+    /// Not a name that a place can be written with.
+    #[error("`{id}` is no instance name: 1 to 128 letters, digits, `-`, `_` and `.`")]
+    Malformed {
+        /// The name.
+        id: String,
+    },
+    /// [`INSTANCES_MAX`] are registered.
+    #[error("{INSTANCES_MAX} instances are registered, which is the limit")]
+    Full,
+}
+
+/// The instances of one runtime that have a name.
+#[derive(Default)]
+pub(crate) struct Registry {
+    entries: RwLock<BTreeMap<String, Entry>>,
+}
+
+struct Entry {
+    handle: InstanceHandle,
+    grants: Grants,
+}
+
+impl Registry {
+    pub(crate) fn register(&self, id: &str, handle: &InstanceHandle, audience: Audience) -> Result<(), RegisterError> {
+        if !is_name(id) {
+            return Err(RegisterError::Malformed { id: id.into() });
+        }
+        let mut entries = self.entries.write();
+        if entries.contains_key(id) {
+            return Err(RegisterError::Taken { id: id.into() });
+        }
+        if entries.len() == INSTANCES_MAX {
+            return Err(RegisterError::Full);
+        }
+        let grants = Grants::new().serve(id, audience);
+        entries.insert(id.to_owned(), Entry { handle: handle.clone(), grants });
+        Ok(())
+    }
+
+    pub(crate) fn unregister(&self, id: &str) -> Option<InstanceHandle> {
+        self.entries.write().remove(id).map(|entry| entry.handle)
+    }
+
+    pub(crate) fn get(&self, id: &str) -> Option<InstanceHandle> {
+        self.entries.read().get(id).map(|entry| entry.handle.clone())
+    }
+
+    pub(crate) fn handles(&self) -> Vec<(String, InstanceHandle)> {
+        self.entries.read().iter().map(|(id, entry)| (id.clone(), entry.handle.clone())).collect()
+    }
+}
+
+/// A name goes into places (`tcp://host:port/NAME`), so it is plain.
+fn is_name(id: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    (1..=128).contains(&id.len()) && id.chars().all(plain)
+}
+
+impl Directory for Registry {
+    fn find(&self, instance: &str, caller: &PeerIdentity) -> Result<Arc<dyn Callee>, Failure> {
+        let entries = self.entries.read();
+        let Some(entry) = entries.get(instance) else {
+            return Err(Refusal::NoSuchInstance { instance: instance.into() }.into());
+        };
+        entry.grants.may_serve(instance, caller).into_result()?;
+        Ok(Arc::new(entry.handle.instance().clone()))
+    }
+}
+
+/// The registry, for those that it may outlive: its instances hold links, and those hold this.
+pub(crate) struct WeakDirectory(pub(crate) Weak<Registry>);
+
+impl Directory for WeakDirectory {
+    fn find(&self, instance: &str, caller: &PeerIdentity) -> Result<Arc<dyn Callee>, Failure> {
+        match self.0.upgrade() {
+            Some(registry) => registry.find(instance, caller),
+            None => Err(Refusal::NoSuchInstance { instance: instance.into() }.into()),
+        }
+    }
+}
+
+/// An instance by its name, which need not be registered yet.
+pub(crate) struct Named {
+    pub(crate) directory: WeakDirectory,
+    pub(crate) id: String,
+}
+
+impl Named {
+    fn find(&self) -> Result<Arc<dyn Callee>, Failure> {
+        self.directory.find(&self.id, &PeerIdentity::SameProcess)
+    }
+}
+
+impl Callee for Named {
+    fn bind<'a>(&'a self, want: &'a BindRequest) -> BoxFuture<'a, Result<Arc<dyn Bound>, Failure>> {
+        Box::pin(async move { self.find()?.bind(want).await })
+    }
+
+    fn describe(&self) -> BoxFuture<'_, Result<Bytes, Failure>> {
+        Box::pin(async move { self.find()?.describe().await })
+    }
+}

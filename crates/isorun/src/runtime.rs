@@ -1,0 +1,181 @@
+//! A runtime: one engine, one registry, the connections of one host.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use isorun_core::{Directory, Failure, Listener, PeerIdentity};
+use isorun_rpc::{Peer, PeerOptions, PeerPool, ServeOptions};
+use isorun_runtime::{LoadError, LoadedComponent, Offer, WasmtimeEngine};
+use isorun_security::Audience;
+
+use crate::registry::{RegisterError, Registry, WeakDirectory};
+use crate::{InstanceBuilder, InstanceHandle, RemoteEnd};
+
+/// Loads components, links and starts instances, and serves those that have a name.
+///
+/// Cloning is cheap and gives the same runtime.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use isorun::{Runtime, Val};
+/// # let bytes = wat::parse_str(r#"(component
+/// #   (core module $m (func (export "double") (param i32) (result i32) (i32.mul (local.get 0) (i32.const 2))))
+/// #   (core instance $i (instantiate $m))
+/// #   (func (export "double") (param "n" u32) (result u32) (canon lift (core func $i "double"))))"#)?;
+///
+/// let runtime = Runtime::new()?;
+/// let component = runtime.load(bytes)?;
+/// let instance = runtime.builder(&component).instantiate().await?;
+/// assert_eq!(instance.exec("double", &[Val::U32(21)]).await?, [Val::U32(42)]);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Runtime {
+    pub(crate) shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    engine: WasmtimeEngine,
+    pub(crate) registry: Arc<Registry>,
+    peers: PeerPool,
+}
+
+impl Runtime {
+    /// A runtime with an engine of its own, serving nothing yet.
+    ///
+    /// # Errors
+    /// [`LoadError::Engine`] on a machine that the compiler does not support.
+    pub fn new() -> Result<Self, LoadError> {
+        let engine = WasmtimeEngine::new()?;
+        let registry = Arc::new(Registry::default());
+        let peers = PeerPool::new(PeerOptions::serving(Arc::new(WeakDirectory(Arc::downgrade(&registry)))));
+        Ok(Self { shared: Arc::new(Shared { engine, registry, peers }) })
+    }
+
+    /// Checks a component's bytes and reads its types; it is compiled when the first instance of it is made.
+    ///
+    /// # Errors
+    /// [`LoadError`], which says what the bytes are instead, or which limit they exceed.
+    pub fn load(&self, bytes: impl Into<Bytes>) -> Result<LoadedComponent, LoadError> {
+        LoadedComponent::parse(&self.shared.engine, bytes)
+    }
+
+    /// Starts the description of an instance of that component.
+    #[must_use]
+    pub fn builder(&self, component: &LoadedComponent) -> InstanceBuilder {
+        InstanceBuilder::new(self.clone(), component.clone())
+    }
+
+    /// Gives an instance a name under which other instances and peers find it.
+    ///
+    /// # Errors
+    /// [`RegisterError`]: a name is given once, and is plain.
+    pub fn register_instance(&self, id: &str, handle: &InstanceHandle) -> Result<(), RegisterError> {
+        self.shared.registry.register(id, handle, Audience::Anyone)
+    }
+
+    /// As [`register_instance`](Self::register_instance), for these callers alone.
+    ///
+    /// # Errors
+    /// [`RegisterError`].
+    pub fn register_instance_for(
+        &self,
+        id: &str,
+        handle: &InstanceHandle,
+        audience: Audience,
+    ) -> Result<(), RegisterError> {
+        self.shared.registry.register(id, handle, audience)
+    }
+
+    /// Takes a name away; who is bound already keeps calling, who comes now finds nothing.
+    ///
+    /// Gives back the instance that had it.
+    pub fn unregister_instance(&self, id: &str) -> Option<InstanceHandle> {
+        self.shared.registry.unregister(id)
+    }
+
+    /// The instance of that name.
+    #[must_use]
+    pub fn instance(&self, id: &str) -> Option<InstanceHandle> {
+        self.shared.registry.get(id)
+    }
+
+    /// Answers one self-contained call: the bytes of a request in, the bytes of its reply or failure out.
+    ///
+    /// For transports that keep no connection. Whatever the bytes, the answer is a frame.
+    pub async fn handle_incoming_rpc(&self, request: impl Into<Bytes>) -> Bytes {
+        let caller = PeerIdentity::Anonymous { address: "unknown".into() };
+        self.handle_incoming_rpc_from(request, &caller).await
+    }
+
+    /// As [`handle_incoming_rpc`](Self::handle_incoming_rpc), for a caller that is known.
+    pub async fn handle_incoming_rpc_from(&self, request: impl Into<Bytes>, caller: &PeerIdentity) -> Bytes {
+        isorun_rpc::handle_incoming_rpc(&*self.shared.registry, request.into(), caller).await
+    }
+
+    /// The instances that have a name, for whoever routes calls to them.
+    #[must_use]
+    pub fn directory(&self) -> Arc<dyn Directory> {
+        self.shared.registry.clone()
+    }
+
+    /// Serves all who connect, until the listener ends. Dropping the future stops accepting and closes all connections.
+    pub async fn serve(&self, listener: Box<dyn Listener>) {
+        isorun_rpc::serve(listener, self.directory(), ServeOptions::default()).await;
+    }
+
+    /// Accepts one connection; both ends may serve and call on it.
+    ///
+    /// # Errors
+    /// A [`Failure`] where the listener has ended or the other end speaks another protocol.
+    pub async fn accept(&self, listener: &mut dyn Listener) -> Result<Peer, Failure> {
+        isorun_rpc::accept(listener, PeerOptions::serving(self.weak_directory())).await
+    }
+
+    /// Opens a connection; both ends may serve and call on it.
+    ///
+    /// # Errors
+    /// [`Failure::NotSent`] where nobody answers.
+    pub async fn connect(&self, transport: Arc<dyn isorun_core::Transport>) -> Result<Peer, Failure> {
+        Peer::connect(transport, PeerOptions::serving(self.weak_directory())).await
+    }
+
+    pub(crate) fn weak_directory(&self) -> Arc<dyn Directory> {
+        Arc::new(WeakDirectory(Arc::downgrade(&self.shared.registry)))
+    }
+
+    /// An instance at the other end of `end`.
+    pub(crate) fn remote(&self, end: &RemoteEnd, instance: &str) -> isorun_rpc::RemoteInstance {
+        match end {
+            RemoteEnd::Transport(transport) => self.shared.peers.link(transport).instance(instance),
+            RemoteEnd::Peer(peer) => peer.instance(instance),
+        }
+    }
+
+    /// What registered instances offer, for the message of an import that nobody linked.
+    pub(crate) fn offers(&self) -> Vec<Offer> {
+        let mut offers = Vec::new();
+        for (id, handle) in self.shared.registry.handles() {
+            for export in &handle.ledger().exports {
+                let place = format!("instance `{id}`");
+                match &export.name {
+                    Some(name) => offers.push(Offer { name: name.clone(), place }),
+                    None => {
+                        let names = export.functions.iter().map(|function| function.name.clone());
+                        offers.extend(names.map(|name| Offer { name, place: place.clone() }));
+                    }
+                }
+            }
+        }
+        offers
+    }
+}
+
+impl std::fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let ids = self.shared.registry.handles().into_iter().map(|(id, _)| id);
+        f.debug_struct("Runtime").field("instances", &ids.collect::<Vec<_>>()).finish_non_exhaustive()
+    }
+}
