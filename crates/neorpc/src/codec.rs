@@ -239,7 +239,7 @@ impl<'a> Reader<'a> {
         let (uids, rest) = self.decoder.bytes()?.as_chunks::<16>();
         if !rest.is_empty() {
             let size = uids.len() * 16 + rest.len();
-            return Err(FrameError::WrongSize { what: "chain", size, expected: uids.len() * 16 });
+            return Err(FrameError::WrongSize { what: "chain", size, expected: (uids.len() + 1) * 16 });
         }
         if uids.len() > CHAIN_MAX {
             return Err(FrameError::TooMany { what: "instances in the chain", size: uids.len(), max: CHAIN_MAX });
