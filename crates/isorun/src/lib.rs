@@ -33,10 +33,11 @@ mod runtime;
 pub mod wave;
 
 pub use builder::{InstanceBuilder, InstantiateError};
+pub use bytes::Bytes;
 pub use handle::InstanceHandle;
 pub use isorun_core::{
-    BindRequest, Bound, Budget, CallContext, CallFailed, Callee, Channel, DEADLINE_MS_DEFAULT, Directory, Failure,
-    Fault, FunctionIndex, Listener, PeerIdentity, Refusal, Reply, ResourceLimits, Transport, TransportError,
+    BindRequest, Bound, BoxFuture, Budget, CallContext, CallFailed, Callee, Channel, DEADLINE_MS_DEFAULT, Directory,
+    Failure, Fault, FunctionIndex, Listener, PeerIdentity, Refusal, Reply, ResourceLimits, Transport, TransportError,
 };
 pub use isorun_ledger::{Function, Ledger, TypeRegistry, nearest};
 pub use isorun_rpc::{CallTarget, Peer, call_once};
@@ -50,5 +51,6 @@ pub use isorun_system::{InMemoryKv, Wasi, WasiDir, WasiDirError};
 pub use isorun_transport_local::{FrameCounter, LocalChannelTransport};
 pub use isorun_transport_tcp::{ListenError, TcpAddress, TcpTransport, TcpTransportListener};
 pub use linkable::{Linkable, LocalInstance, RemoteEnd};
+pub use neopack::{Decoder, Encoder};
 pub use registry::{INSTANCES_MAX, RegisterError};
 pub use runtime::Runtime;
