@@ -165,7 +165,11 @@ pub(crate) fn new_store(
     store.set_max_component_handles(budget.max_handles as usize);
     store.epoch_deadline_callback(|cx| {
         let call = &cx.data().call;
-        if Instant::now() >= call.wall_until { Err(call.out_of_time().into()) } else { Ok(UpdateDeadline::Yield(1)) }
+        if Instant::now() >= call.wall_until {
+            return Err(call.out_of_time().into());
+        }
+        // Tokio's own yield lets timers and sockets have their turn; a plain wake-up would go before them, 60 times over.
+        Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
     });
     Ok(store)
 }
