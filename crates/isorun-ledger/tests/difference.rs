@@ -152,14 +152,11 @@ fn a_difference_has_a_bounded_number_of_lines() {
     let fields = |count: usize| {
         move |b: &mut RegistryBuilder, second: bool| {
             let ty = b.intern(if second { TypeDef::S64 } else { TypeDef::U64 }, None).unwrap();
-            let other = b.intern(if second { TypeDef::S32 } else { TypeDef::U32 }, None).unwrap();
-            // Each field has a type of its own, so that none is told once for all.
             let fields = (0..count).map(|n| {
                 let inner = vec![field(&format!("a{n}"), ty)];
                 field(&format!("f{n}"), b.intern(TypeDef::Record(inner), None).unwrap())
             });
             let fields = fields.collect();
-            let _ = other;
             b.intern(TypeDef::Record(fields), None).unwrap()
         }
     };

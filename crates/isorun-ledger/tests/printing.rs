@@ -263,3 +263,18 @@ fn a_type_without_a_name_is_spelled_out() {
     let types = w.builder.finish();
     assert_eq!(types.wit(list).to_string(), "list<record { a: u32, b: u32 }>");
 }
+
+#[test]
+fn a_ledger_that_would_print_for_ever_is_cut_short() {
+    let mut w = world();
+    let mut ty = w.ty(TypeDef::U32);
+    for _ in 0..60 {
+        ty = w.ty(TypeDef::Tuple(vec![ty, ty]));
+    }
+    let types = Arc::new(w.builder.finish());
+    let functions = (0..3_000).map(|n| function(&types, &format!("f{n}"), &[("a", ty), ("b", ty)], Some(ty)));
+    let ledger = Ledger::new(types.clone(), vec![interface(Some(TYPES), functions.collect(), &[])], Vec::new());
+    let text = ledger.unwrap().to_string();
+    assert!(text.len() < 20 << 20, "{} bytes", text.len());
+    assert!(text.ends_with("// and more\n"));
+}

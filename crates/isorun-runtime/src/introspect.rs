@@ -11,7 +11,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use isorun_ledger::{
-    Case, Field, Function, Interface, Ledger, LedgerError, NamedType, Param, RegistryBuilder, TypeDef, TypeId, TypeName,
+    Case, FUNCTIONS_MAX, Field, Function, Interface, Ledger, LedgerError, NamedType, Param, RegistryBuilder, TYPES_MAX,
+    TypeDef, TypeId, TypeName,
 };
 use wasmparser::component_types::{
     ComponentAnyTypeId, ComponentDefinedType, ComponentDefinedTypeId, ComponentEntityType, ComponentFuncTypeId,
@@ -21,6 +22,11 @@ use wasmparser::types::{Types, TypesRef};
 use wasmparser::{Encoding, Parser, Payload, PrimitiveValType, ValidPayload, Validator, WasmFeatures};
 
 pub use engine::{CheckError, check, introspect_types};
+
+/// Most functions, types and resources that all interfaces of a component declare together.
+///
+/// As many as a ledger takes at most; it is counted while reading, so that no more is ever held.
+const DECLARATIONS_MAX: usize = FUNCTIONS_MAX + TYPES_MAX;
 
 /// Why a component's types can't be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -85,6 +91,7 @@ pub fn introspect(component: &[u8]) -> Result<Ledger, IntrospectError> {
         names: HashMap::new(),
         resources: HashMap::new(),
         ids: HashMap::new(),
+        declarations: 0,
     };
     let mut imports = Side::default();
     for name in &names.imports {
@@ -174,6 +181,7 @@ struct Reader<'a> {
     names: HashMap<ComponentAnyTypeId, TypeName>,
     resources: HashMap<ResourceId, TypeName>,
     ids: HashMap<ComponentDefinedTypeId, TypeId>,
+    declarations: usize,
 }
 
 impl Reader<'_> {
@@ -219,6 +227,11 @@ impl Reader<'_> {
             Some(interface) => format!("{interface}.{name}"),
             None => name.to_owned(),
         };
+        self.declarations += 1;
+        if self.declarations > DECLARATIONS_MAX {
+            let (count, max) = (self.declarations, DECLARATIONS_MAX);
+            return Err(LedgerError::TooMany { what: "declarations", count, max }.into());
+        }
         match ty {
             ComponentEntityType::Func(id) => {
                 let function = self.function(name, id)?;

@@ -1,6 +1,6 @@
 //! What `introspect` reads from components, and that the engine agrees.
 
-use isorun_ledger::{Interface, Ledger, TypeDef};
+use isorun_ledger::{INTERFACES_MAX, Interface, Ledger, LedgerError, TypeDef};
 use isorun_runtime::introspect::{CheckError, IntrospectError, check, introspect, introspect_types};
 use wasmtime::component::Component;
 use wasmtime::{Config, Engine};
@@ -265,6 +265,27 @@ fn a_ledger_of_doubling_tuples_is_read_at_once() {
     let ledger = read(&doubled(15));
     assert_eq!(ledger.types.len(), 17);
     assert!(matches!(introspect(&bytes(&doubled(60))), Err(IntrospectError::Invalid { .. })));
+}
+
+#[test]
+fn a_component_with_more_than_a_ledger_takes_is_refused() {
+    let functions = |count: usize| -> String { (0..count).map(|n| format!("(export \"f{n}\" (func))")).collect() };
+    let refused = |wat: &str| match introspect(&bytes(wat)) {
+        Err(IntrospectError::Ledger(LedgerError::TooMany { what, .. })) => Some(what),
+        Err(error) => panic!("{error}"),
+        Ok(_) => None,
+    };
+    let interface = |count| format!(r#"(component (import "a:b/c" (instance {})))"#, functions(count));
+    assert_eq!(refused(&interface(10_000)), None);
+    assert_eq!(refused(&interface(10_001)), Some("functions"));
+    assert_eq!(refused(&interface(30_000)), Some("declarations"));
+    let many = |count: usize| -> String {
+        let imports: String = (0..count).map(|n| format!("(import \"a:b/i{n}\" (instance))")).collect();
+        format!("(component {imports})")
+    };
+    // The validator takes as many interfaces as a ledger does, and no more.
+    assert_eq!(refused(&many(INTERFACES_MAX)), None);
+    assert!(matches!(introspect(&bytes(&many(INTERFACES_MAX + 1))), Err(IntrospectError::Invalid { .. })));
 }
 
 fn bytes(wat: &str) -> Vec<u8> {
