@@ -39,14 +39,15 @@ pub use isorun_core::{
     BindRequest, Bound, BoxFuture, Budget, CallContext, CallFailed, Callee, Channel, DEADLINE_MS_DEFAULT, Directory,
     Failure, Fault, FunctionIndex, Listener, PeerIdentity, Refusal, Reply, ResourceLimits, Transport, TransportError,
 };
-pub use isorun_ledger::{Function, Ledger, TypeRegistry, nearest};
+pub use isorun_ledger::{Function, Interface, Ledger, TypeRegistry, names_match, nearest};
 pub use isorun_rpc::{CallTarget, Peer, call_once};
+pub use isorun_runtime::prescan::COMPONENT_BYTES_MAX;
 pub use isorun_runtime::wasmtime::component::Val;
 pub use isorun_runtime::{
     CallError, CallOptions, GuestExit, HostState, IsorunCtx, LinkError, LoadError, LoadedComponent, Selector, Serving,
     StartError, SystemComponent, introspect, wasmtime,
 };
-pub use isorun_security::{Access, Audience, Mount, WasiFeature};
+pub use isorun_security::{Access, Audience, Decision, Grants, Mount, WasiFeature};
 pub use isorun_system::{InMemoryKv, Wasi, WasiDir, WasiDirError};
 pub use isorun_transport_local::{FrameCounter, LocalChannelTransport};
 pub use isorun_transport_tcp::{ListenError, TcpAddress, TcpTransport, TcpTransportListener};
