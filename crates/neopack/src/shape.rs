@@ -452,6 +452,7 @@ pub(crate) enum Node {
 }
 
 /// The node at the front of `bytes`.
+#[inline]
 pub(crate) fn node(bytes: &[u8]) -> Result<Node, ShapeFault> {
     let (&first, rest) = bytes.split_first().ok_or(ShapeFault::Truncated)?;
     let width = || {

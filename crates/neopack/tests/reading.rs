@@ -136,6 +136,46 @@ fn a_container_ends_only_after_its_last_item_and_by_its_own_name() {
 }
 
 #[test]
+fn a_container_at_its_end_ends_by_no_other_name() {
+    for bytes in [&[0x12, 4, 0, 0, 0, 0, 0, 0, 0][..], &[0x15, 4, 0, 0, 0, 0, 0, 0, 0], &[0x14, 0, 0, 0, 0]] {
+        let mut dec = Decoder::new(bytes);
+        let (list, structure) = (dec.list_begin().is_ok(), dec.struct_begin().is_ok());
+        let map = !list && !structure && dec.map_begin().is_ok();
+        // Those that are not open first, so that they meet it open.
+        for _ in 0..2 {
+            assert!(list || matches!(dec.list_end(), Err(DecodeError::WrongEnd { expected: Place::List, .. })));
+            assert!(
+                structure || matches!(dec.struct_end(), Err(DecodeError::WrongEnd { expected: Place::Struct, .. }))
+            );
+            assert!(map || matches!(dec.map_end(), Err(DecodeError::WrongEnd { expected: Place::Map, .. })));
+        }
+        match (list, structure, map) {
+            (true, false, false) => dec.list_end().unwrap(),
+            (false, true, false) => dec.struct_end().unwrap(),
+            (false, false, true) => dec.map_end().unwrap(),
+            other => panic!("{other:?}"),
+        }
+        dec.finish().unwrap();
+    }
+}
+
+#[test]
+fn a_wrapper_without_its_item_keeps_its_container_open() {
+    for wrapper in [0x19, 0x1a] {
+        let bytes = [0x14, 1, 0, 0, 0, wrapper];
+        let mut dec = Decoder::new(&bytes);
+        dec.struct_begin().unwrap();
+        let _ = dec.option().or_else(|_| dec.result()).unwrap();
+        assert!(!dec.at_end());
+        assert_eq!(dec.struct_end(), Err(DecodeError::Unfinished { offset: 6, inside: Place::Struct }));
+        assert!(matches!(dec.u8(), Err(DecodeError::Truncated { offset: 6, .. })));
+    }
+    let mut dec = Decoder::new(&[0x19]);
+    dec.option().unwrap();
+    assert_eq!(dec.finish(), Err(DecodeError::Unfinished { offset: 1, inside: Place::Root }));
+}
+
+#[test]
 fn a_failed_skip_leaves_the_decoder_where_it_was() {
     // A list of a U8 and of a list of a struct, closed soundly, and of a Some of a bad Bool.
     let mut enc = Encoder::new();
@@ -201,6 +241,22 @@ fn every_refusal_in_rows_names_the_field() {
     assert_eq!(changed(5, &nan.to_le_bytes()), DecodeError::BadNan { offset: start + 5, found: nan.into() });
     let nan = 0x7ff8_0000_0000_0001_u64;
     assert_eq!(changed(9, &nan.to_le_bytes()), DecodeError::BadNan { offset: start + 9, found: nan });
+}
+
+#[test]
+fn chars_in_rows_have_the_bounds_that_chars_have() {
+    let mut alone = [0x0c, 0, 0, 0, 0];
+    let mut in_rows = [0x13, 9, 0, 0, 0, 0x0c, 1, 0, 0, 0, 0, 0, 0, 0];
+    let mut in_group = [0x13, 14, 0, 0, 0, 0x14, 2, 0, 0x0c, 0x02, 1, 0, 0, 0, 0, 0, 0, 0, 7];
+    for code in (0..=0x12_0000).chain([0x8000_0061, u32::MAX]) {
+        alone[1..].copy_from_slice(&code.to_le_bytes());
+        in_rows[10..].copy_from_slice(&code.to_le_bytes());
+        in_group[14..18].copy_from_slice(&code.to_le_bytes());
+        let char = char::from_u32(code);
+        assert_eq!(Decoder::new(&alone).char().ok(), char, "{code:x}");
+        assert_eq!(Decoder::new(&in_rows).rows().is_ok(), char.is_some(), "{code:x} in rows");
+        assert_eq!(Decoder::new(&in_group).rows().is_ok(), char.is_some(), "{code:x} in a group");
+    }
 }
 
 #[test]

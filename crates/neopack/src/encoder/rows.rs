@@ -22,6 +22,23 @@ pub(super) struct OpenRows {
     measure: Measure,
 }
 
+impl OpenRows {
+    /// The next leaf, and where in the buffer its node ends; `None` past the last row.
+    #[inline]
+    fn next_leaf(&self, buffer: &[u8]) -> Option<(Leaf, usize)> {
+        if self.left == 0 {
+            return None;
+        }
+        let mut at = self.next;
+        loop {
+            match node(buffer.get(at..self.shape_end)?).ok()? {
+                Node::Group(_) => at += GROUP_BYTES,
+                Node::Leaf(leaf) => return Some((leaf, at + leaf_bytes(leaf))),
+            }
+        }
+    }
+}
+
 impl Encoder {
     /// Writes `count` rows at once, copying `rows` as a whole.
     ///
@@ -121,8 +138,10 @@ impl Encoder {
 
     /// Appends one scalar, given without its tag, to the row that is open.
     pub(super) fn row_scalar(&mut self, found: Tag, payload: &[u8]) -> Result<(), EncodeError> {
-        let open = self.open_rows()?;
-        let (leaf, after) = self.leaf_from(&open).ok_or(EncodeError::NotInRow { expected: None, found })?;
+        let Some(open) = &mut self.rows else {
+            return Err(EncodeError::WrongEnd { expected: Place::Rows, found: self.nest.top.place });
+        };
+        let (leaf, after) = open.next_leaf(&self.out).ok_or(EncodeError::NotInRow { expected: None, found })?;
         if leaf.tag() != found {
             return Err(EncodeError::NotInRow { expected: Some(leaf), found });
         }
@@ -133,28 +152,17 @@ impl Encoder {
             return Err(EncodeError::TooWide { expected: leaf, found });
         }
         self.out.extend_from_slice(kept);
-        let (next, left) = if after == open.shape_end { (open.shape, open.left - 1) } else { (after, open.left) };
-        self.rows = Some(OpenRows { next, left, ..open });
+        open.next = after;
+        if after == open.shape_end {
+            open.next = open.shape;
+            open.left -= 1;
+        }
         Ok(())
     }
 
     /// What the row that is open has next; `None` past the last row.
     pub(super) fn next_leaf(&self, open: &OpenRows) -> Option<Leaf> {
-        self.leaf_from(open).map(|(leaf, _)| leaf)
-    }
-
-    /// The next leaf, and where in the buffer its node ends.
-    fn leaf_from(&self, open: &OpenRows) -> Option<(Leaf, usize)> {
-        if open.left == 0 {
-            return None;
-        }
-        let mut at = open.next;
-        loop {
-            match node(self.out.get(at..open.shape_end)?).ok()? {
-                Node::Group(_) => at += GROUP_BYTES,
-                Node::Leaf(leaf) => return Some((leaf, at + leaf_bytes(leaf))),
-            }
-        }
+        open.next_leaf(&self.out).map(|(leaf, _)| leaf)
     }
 
     fn open_rows(&self) -> Result<OpenRows, EncodeError> {
