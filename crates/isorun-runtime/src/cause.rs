@@ -45,14 +45,16 @@ pub(crate) fn fault(error: &wasmtime::Error, state: &mut HostState) -> Fault {
         Some(Trap::OutOfFuel) => Fault::OutOfFuel { limit: state.call.fuel_limit() },
         Some(Trap::Interrupt) => state.call.out_of_time(),
         // A guest that is refused memory mostly gives up as `unreachable`.
-        Some(Trap::UnreachableCodeReached) => {
-            refused.unwrap_or_else(|| Fault::Trapped { message: Trap::UnreachableCodeReached.to_string() })
-        }
-        Some(trap) => Fault::Trapped { message: trap.to_string() },
+        Some(Trap::UnreachableCodeReached) => refused.unwrap_or_else(|| trapped(Trap::UnreachableCodeReached)),
+        Some(trap) => trapped(*trap),
         None => refused
             .or_else(|| worded(&error.root_cause().to_string(), state))
             .unwrap_or_else(|| Fault::Trapped { message: format!("{error:#}") }),
     }
+}
+
+fn trapped(trap: Trap) -> Fault {
+    Fault::Trapped { message: trap.to_string().trim_start_matches("wasm trap: ").to_owned() }
 }
 
 /// Limits for which the engine has only words.

@@ -71,8 +71,11 @@ impl fmt::Display for Selector {
 
 /// A selector without a version takes any version of its interface.
 fn selects(wanted: &str, import: &str) -> bool {
-    let unversioned = import.split('@').next().unwrap_or(import);
-    names_match(wanted, import) || wanted == unversioned
+    names_match(wanted, import) || wanted == unversioned(import)
+}
+
+fn unversioned(interface: &str) -> &str {
+    interface.split('@').next().unwrap_or(interface)
 }
 
 fn package(interface: &str) -> &str {
@@ -204,7 +207,7 @@ pub enum LinkError {
         /// Where the link goes.
         place: String,
         /// What it said.
-        failure: Failure,
+        failure: Box<Failure>,
         /// What it does offer, as far as it said.
         offers: Vec<String>,
     },
@@ -370,6 +373,11 @@ fn not_imported(ledger: &Ledger, selector: &Selector) -> LinkError {
         }
     }
     let selector = selector.to_string();
-    let nearest = nearest(&selector, imports.iter().map(String::as_str)).map(str::to_owned);
+    // Whoever leaves the version out is not far off for that.
+    let written =
+        |import: &str| if selector.contains('@') { import.to_owned() } else { unversioned(import).to_owned() };
+    let known: Vec<String> = imports.iter().map(|import| written(import)).collect();
+    let near = nearest(&selector, known.iter().map(String::as_str));
+    let nearest = near.and_then(|near| imports.iter().find(|import| written(import) == near)).cloned();
     LinkError::NotImported { selector, nearest, imports }
 }

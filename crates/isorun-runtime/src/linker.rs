@@ -105,21 +105,21 @@ async fn refused(
         _ => None,
     };
     let Some(theirs) = packed.and_then(|packed| Ledger::unpack(&packed).ok()) else {
-        return LinkError::Bind { import: label, place, failure, offers: Vec::new() };
+        return LinkError::Bind { import: label, place, failure: Box::new(failure), offers: Vec::new() };
     };
     let Some(export) = matching(&theirs, import.name.as_deref()) else {
         let offers = theirs.exports.iter().flat_map(|export| match &export.name {
             Some(name) => vec![name.clone()],
             None => export.functions.iter().map(|function| function.name.clone()).collect(),
         });
-        return LinkError::Bind { import: label, place, failure, offers: offers.collect() };
+        return LinkError::Bind { import: label, place, failure: Box::new(failure), offers: offers.collect() };
     };
     let mut wanted = import.clone();
     wanted.functions.retain(|function| resolved.functions.contains(&function.name));
     let consumer = Side { types: &ledger.types, interface: &wanted };
     match compatible(consumer, Side { types: &theirs.types, interface: export }) {
         Err(difference) => LinkError::Incompatible { import: label, place, difference },
-        Ok(()) => LinkError::Bind { import: label, place, failure, offers: Vec::new() },
+        Ok(()) => LinkError::Bind { import: label, place, failure: Box::new(failure), offers: Vec::new() },
     }
 }
 

@@ -37,7 +37,8 @@ pub use bytes::Bytes;
 pub use handle::InstanceHandle;
 pub use isorun_core::{
     BindRequest, Bound, BoxFuture, Budget, CallContext, CallFailed, Callee, Channel, DEADLINE_MS_DEFAULT, Directory,
-    Failure, Fault, FunctionIndex, Listener, PeerIdentity, Refusal, Reply, ResourceLimits, Transport, TransportError,
+    Failure, Fault, FunctionIndex, InstanceUid, Listener, PeerIdentity, Refusal, Reply, ResourceLimits, Transport,
+    TransportError,
 };
 pub use isorun_ledger::{Function, Interface, Ledger, TypeRegistry, names_match, nearest};
 pub use isorun_rpc::{CallTarget, Peer, call_once};
