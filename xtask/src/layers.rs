@@ -72,7 +72,10 @@ impl Node {
         let used = package.dependencies.iter().filter(|d| d.kind != DependencyKind::Development);
         let (inside, outside): (Vec<_>, Vec<_>) = used.partition(|d| d.path.is_some());
         let names = |list: Vec<&cargo_metadata::Dependency>| list.iter().map(|d| d.name.to_string()).collect();
-        Self { name: package.name.to_string(), inside: names(inside), outside: names(outside) }
+        // Every package in the folder of examples is one: `examples`.
+        let folder = package.manifest_path.ancestors().nth(2).and_then(|folder| folder.file_name());
+        let name = folder.filter(|name| *name == "examples").unwrap_or(package.name.as_str());
+        Self { name: name.to_owned(), inside: names(inside), outside: names(outside) }
     }
 }
 
