@@ -1,0 +1,254 @@
+//! The typed codec: one form for each value, and a clear refusal for everything else.
+
+use isorun_ledger::{Case, Field, RegistryBuilder, TypeDef, TypeId, TypeRegistry};
+use isorun_runtime::codec::{CodecFault, decode_vals, encode_vals};
+use isorun_runtime::wasmtime::component::Val;
+use proptest::prelude::*;
+
+const ROOM: u64 = 1 << 20;
+
+/// A registry, and a type in it for each kind of value.
+struct Types {
+    registry: TypeRegistry,
+    all: Vec<TypeId>,
+}
+
+impl Types {
+    fn new() -> Self {
+        let mut b = RegistryBuilder::new();
+        let mut add = |def| b.intern(def, None).unwrap();
+        let [bool_, u8_, u16_, u32_, char_, f64_, string] = [
+            TypeDef::Bool,
+            TypeDef::U8,
+            TypeDef::U16,
+            TypeDef::U32,
+            TypeDef::Char,
+            TypeDef::F64,
+            TypeDef::String,
+        ]
+        .map(&mut add);
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let field = |name: &str, ty| Field { name: name.into(), ty };
+        let case = |name: &str, ty| Case { name: name.into(), ty };
+        let colour = add(TypeDef::Enum(names(&["red", "green", "blue"])));
+        let rights = add(TypeDef::Flags(names(&["read", "write", "execute"])));
+        let row = add(TypeDef::Record(vec![field("on", bool_), field("shade", colour), field("may", rights), field("at", f64_)]));
+        let rows = add(TypeDef::List(row));
+        let bytes = add(TypeDef::List(u8_));
+        let numbers = add(TypeDef::List(u32_));
+        let four = add(TypeDef::FixedList(u16_, 4));
+        let strings = add(TypeDef::List(string));
+        let two = add(TypeDef::FixedList(string, 2));
+        let map = add(TypeDef::Map(string, numbers));
+        let option = add(TypeDef::Option(strings));
+        let result = add(TypeDef::Result { ok: Some(option), err: None });
+        let variant = add(TypeDef::Variant(vec![case("none", None), case("some", Some(map)), case("char", Some(char_))]));
+        let tuple = add(TypeDef::Tuple(vec![result, variant, rows]));
+        let all = vec![
+            bool_, u8_, u32_, char_, f64_, string, colour, rights, row, rows, bytes, numbers, four, strings, two, map,
+            option, result, variant, tuple,
+        ];
+        Self { registry: b.finish(), all }
+    }
+
+    fn find(&self, wit: &str) -> TypeId {
+        let found = self.all.iter().find(|ty| self.registry.wit(**ty).to_string() == wit);
+        *found.unwrap_or_else(|| panic!("no {wit}"))
+    }
+
+    fn decode(&self, ty: TypeId, packed: &[u8]) -> Result<Vec<Val>, (String, CodecFault)> {
+        decode_vals(&self.registry, [ty], packed, ROOM).map_err(|e| (e.path, e.fault))
+    }
+
+    fn encode(&self, ty: TypeId, val: &Val) -> Result<Vec<u8>, String> {
+        encode_vals(&self.registry, [(ty, val)]).map_err(|e| e.to_string())
+    }
+}
+
+fn packed(write: impl FnOnce(&mut neopack::Encoder)) -> Vec<u8> {
+    let mut enc = neopack::Encoder::new();
+    enc.struct_begin().unwrap();
+    write(&mut enc);
+    enc.struct_end().unwrap();
+    enc.finish().unwrap()
+}
+
+#[test]
+fn a_list_in_the_other_form_is_refused() {
+    let types = Types::new();
+    let numbers = types.find("list<u32>");
+    let items = packed(|enc| {
+        enc.list_begin(1).unwrap();
+        enc.u32(7).unwrap();
+        enc.list_end().unwrap();
+    });
+    assert!(matches!(types.decode(numbers, &items), Err((path, CodecFault::Decode(_))) if path == "[0]"));
+    let shape = neopack::ShapeBuf::builder().leaf(neopack::Leaf::U16).finish().unwrap();
+    let narrow = packed(|enc| enc.rows(&shape.as_shape(), 2, &[1, 0, 2, 0]).unwrap());
+    assert!(matches!(types.decode(numbers, &narrow), Err((_, CodecFault::ListForm))));
+    let strings = types.find("list<string>");
+    assert!(types.decode(strings, &narrow).is_err());
+}
+
+#[test]
+fn indexes_and_bits_past_the_types_own_are_refused() {
+    let types = Types::new();
+    let colour = types.find("enum { red, green, blue }");
+    assert_eq!(types.decode(colour, &packed(|enc| enc.enum_(2).unwrap())).unwrap(), [Val::Enum("blue".into())]);
+    let (_, fault) = types.decode(colour, &packed(|enc| enc.enum_(3).unwrap())).unwrap_err();
+    assert_eq!(fault.to_string(), "case number 3, where one of 3 cases belongs");
+    let rights = types.find("flags { read, write, execute }");
+    assert!(types.decode(rights, &packed(|enc| enc.flags(0b111).unwrap())).is_ok());
+    let (_, fault) = types.decode(rights, &packed(|enc| enc.flags(0b1000).unwrap())).unwrap_err();
+    assert_eq!(fault.to_string(), "flags 0b1000, where 3 flags belongs");
+}
+
+#[test]
+fn a_fixed_length_list_has_its_length() {
+    let types = Types::new();
+    let four = types.find("list<u16, 4>");
+    let shape = neopack::ShapeBuf::builder().leaf(neopack::Leaf::U16).finish().unwrap();
+    for (count, taken) in [(3, false), (4, true), (5, false)] {
+        let rows = packed(|enc| enc.rows(&shape.as_shape(), count, &vec![0; 2 * count as usize]).unwrap());
+        assert_eq!(types.decode(four, &rows).is_ok(), taken, "{count}");
+        let val = Val::FixedLengthList(vec![Val::U16(0); count as usize]);
+        assert_eq!(types.encode(four, &val).is_ok(), taken, "{count}");
+    }
+}
+
+#[test]
+fn what_values_take_of_memory_is_bounded_whatever_their_packed_size() {
+    let types = Types::new();
+    let bytes = types.find("list<u8>");
+    let each = size_of::<Val>() as u64;
+    let list = packed(|enc| enc.bytes(&[7; 1000]).unwrap());
+    let decode = |room| decode_vals(&types.registry, [bytes], &list, room);
+    assert!(decode(1000 * each).is_ok());
+    assert_eq!(decode(1000 * each - 1).unwrap_err().fault, CodecFault::TooLarge { limit: 1000 * each - 1 });
+}
+
+#[test]
+fn wrong_values_are_named_with_their_place() {
+    let types = Types::new();
+    let strings = types.find("list<string>");
+    let wrong = Val::List(vec![Val::String("a".into()), Val::U8(1)]);
+    assert_eq!(types.encode(strings, &wrong).unwrap_err(), "[0][1]: u8 where string belongs");
+    let (path, fault) = types
+        .decode(
+            strings,
+            &packed(|enc| {
+                enc.list_begin(2).unwrap();
+                enc.str("a").unwrap();
+                enc.u8(1).unwrap();
+                enc.list_end().unwrap();
+            }),
+        )
+        .unwrap_err();
+    assert_eq!(path, "[0][1]");
+    assert!(fault.to_string().contains("Str") || fault.to_string().contains("str"), "{fault}");
+}
+
+#[test]
+fn too_many_or_too_few_values_are_refused() {
+    let types = Types::new();
+    let bool_ = types.find("bool");
+    assert!(types.decode(bool_, &packed(|_| ())).is_err());
+    let two = packed(|enc| {
+        enc.bool(true).unwrap();
+        enc.bool(true).unwrap();
+    });
+    assert!(types.decode(bool_, &two).is_err());
+    let mut trailing = packed(|enc| enc.bool(true).unwrap());
+    trailing.push(0);
+    assert!(types.decode(bool_, &trailing).is_err());
+}
+
+/// A random value of a type, by size.
+fn value(types: &TypeRegistry, ty: TypeId, take: &mut dyn FnMut() -> u64) -> Val {
+    let some = |ty: Option<TypeId>, take: &mut dyn FnMut() -> u64| ty.map(|ty| Box::new(value(types, ty, take)));
+    match types.def(ty) {
+        TypeDef::Bool => Val::Bool(take() & 1 == 1),
+        TypeDef::U8 => Val::U8(take() as u8),
+        TypeDef::U16 => Val::U16(take() as u16),
+        TypeDef::U32 => Val::U32(take() as u32),
+        TypeDef::Char => Val::Char(char::from_u32((take() % 0xd800) as u32).unwrap()),
+        TypeDef::F64 => Val::Float64(f64::from_bits(take())),
+        TypeDef::String => Val::String("é".repeat((take() % 4) as usize)),
+        TypeDef::List(item) => Val::List((0..take() % 4).map(|_| value(types, *item, take)).collect()),
+        TypeDef::FixedList(item, n) => Val::FixedLengthList((0..*n).map(|_| value(types, *item, take)).collect()),
+        TypeDef::Map(k, v) => {
+            Val::Map((0..take() % 3).map(|_| (value(types, *k, take), value(types, *v, take))).collect())
+        }
+        TypeDef::Record(fields) => {
+            Val::Record(fields.iter().map(|f| (f.name.clone(), value(types, f.ty, take))).collect())
+        }
+        TypeDef::Tuple(items) => Val::Tuple(items.iter().map(|item| value(types, *item, take)).collect()),
+        TypeDef::Variant(cases) => {
+            let case = &cases[(take() % cases.len() as u64) as usize];
+            Val::Variant(case.name.clone(), some(case.ty, take))
+        }
+        TypeDef::Enum(names) => Val::Enum(names[(take() % names.len() as u64) as usize].clone()),
+        TypeDef::Option(item) => Val::Option(if take() & 1 == 1 { some(Some(*item), take) } else { None }),
+        TypeDef::Result { ok, err } => Val::Result(if take() & 1 == 1 { Ok(some(*ok, take)) } else { Err(some(*err, take)) }),
+        TypeDef::Flags(names) => {
+            let set = take();
+            Val::Flags(names.iter().enumerate().filter(|(at, _)| set >> at & 1 == 1).map(|(_, n)| n.clone()).collect())
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn numbers(mut seed: u64) -> impl FnMut() -> u64 {
+    move || {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed
+    }
+}
+
+proptest! {
+    #[test]
+    fn values_come_back_as_they_were(seed in 1u64.., which in 0usize..20) {
+        let types = Types::new();
+        let ty = types.all[which];
+        let val = value(&types.registry, ty, &mut numbers(seed));
+        let bytes = types.encode(ty, &val).unwrap();
+        prop_assert_eq!(types.decode(ty, &bytes).unwrap(), [val]);
+    }
+
+    #[test]
+    fn damaged_bytes_are_refused_or_another_value_in_its_one_form(
+        seed in 1u64..,
+        which in 0usize..20,
+        at in any::<prop::sample::Index>(),
+        flip in 1u8..,
+    ) {
+        let types = Types::new();
+        let ty = types.all[which];
+        let val = value(&types.registry, ty, &mut numbers(seed));
+        let mut bytes = types.encode(ty, &val).unwrap();
+        let at = at.index(bytes.len());
+        bytes[at] ^= flip;
+        if let Ok(vals) = types.decode(ty, &bytes) {
+            prop_assert_eq!(&types.encode(ty, &vals[0]).unwrap(), &bytes);
+        }
+        bytes.truncate(at);
+        prop_assert!(types.decode(ty, &bytes).is_err());
+    }
+
+    #[test]
+    fn any_bytes_at_all_are_refused_or_a_value_in_its_one_form(
+        body in prop::collection::vec(any::<u8>(), 0..60),
+        which in 0usize..20,
+    ) {
+        let types = Types::new();
+        let ty = types.all[which];
+        let mut bytes = vec![0x14];
+        bytes.extend((body.len() as u32).to_le_bytes());
+        bytes.extend(body);
+        if let Ok(vals) = types.decode(ty, &bytes) {
+            prop_assert_eq!(&types.encode(ty, &vals[0]).unwrap(), &bytes);
+        }
+    }
+}
