@@ -1,7 +1,7 @@
 //! The engine: one compiler and one clock for many components.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 use wasmtime::{Config, Engine, WasmBacktraceDetails};
@@ -67,8 +67,10 @@ impl WasmtimeEngine {
         let permit = self.shared.compiles.clone().acquire_owned().await;
         let engine = self.shared.engine.clone();
         let compiled = tokio::task::spawn_blocking(move || {
+            let started = Instant::now();
             let compiled = wasmtime::component::Component::new(&engine, &bytes);
             drop(permit);
+            tracing::debug!(bytes = bytes.len(), ms = started.elapsed().as_millis(), "compiled");
             compiled
         })
         .await;

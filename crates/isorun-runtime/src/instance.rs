@@ -443,8 +443,13 @@ impl Shared {
             deadline: wall_until,
         };
         let (outcome, keep) = self.run(&mut live, at, &cx, args, allowance).await;
-        if keep {
-            *slot = Some(live);
+        match &outcome {
+            _ if keep => *slot = Some(live),
+            Err(CallFailed { failure, .. }) => {
+                tracing::warn!(instance = %self.name, generation = self.generation.load(Ordering::Relaxed), %failure,
+                    "a singleton lost its store and its state; the next call gets a fresh one");
+            }
+            Ok(_) => {}
         }
         outcome
     }

@@ -17,22 +17,20 @@ impl Types {
     fn new() -> Self {
         let mut b = RegistryBuilder::new();
         let mut add = |def| b.intern(def, None).unwrap();
-        let [bool_, u8_, u16_, u32_, char_, f64_, string] = [
-            TypeDef::Bool,
-            TypeDef::U8,
-            TypeDef::U16,
-            TypeDef::U32,
-            TypeDef::Char,
-            TypeDef::F64,
-            TypeDef::String,
-        ]
-        .map(&mut add);
+        let [bool_, u8_, u16_, u32_, char_, f64_, string] =
+            [TypeDef::Bool, TypeDef::U8, TypeDef::U16, TypeDef::U32, TypeDef::Char, TypeDef::F64, TypeDef::String]
+                .map(&mut add);
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         let field = |name: &str, ty| Field { name: name.into(), ty };
         let case = |name: &str, ty| Case { name: name.into(), ty };
         let colour = add(TypeDef::Enum(names(&["red", "green", "blue"])));
         let rights = add(TypeDef::Flags(names(&["read", "write", "execute"])));
-        let row = add(TypeDef::Record(vec![field("on", bool_), field("shade", colour), field("may", rights), field("at", f64_)]));
+        let row = add(TypeDef::Record(vec![
+            field("on", bool_),
+            field("shade", colour),
+            field("may", rights),
+            field("at", f64_),
+        ]));
         let rows = add(TypeDef::List(row));
         let bytes = add(TypeDef::List(u8_));
         let numbers = add(TypeDef::List(u32_));
@@ -42,7 +40,8 @@ impl Types {
         let map = add(TypeDef::Map(string, numbers));
         let option = add(TypeDef::Option(strings));
         let result = add(TypeDef::Result { ok: Some(option), err: None });
-        let variant = add(TypeDef::Variant(vec![case("none", None), case("some", Some(map)), case("char", Some(char_))]));
+        let variant =
+            add(TypeDef::Variant(vec![case("none", None), case("some", Some(map)), case("char", Some(char_))]));
         let tuple = add(TypeDef::Tuple(vec![result, variant, rows]));
         let all = vec![
             bool_, u8_, u32_, char_, f64_, string, colour, rights, row, rows, bytes, numbers, four, strings, two, map,
@@ -189,7 +188,9 @@ fn value(types: &TypeRegistry, ty: TypeId, take: &mut dyn FnMut() -> u64) -> Val
         }
         TypeDef::Enum(names) => Val::Enum(names[(take() % names.len() as u64) as usize].clone()),
         TypeDef::Option(item) => Val::Option(if take() & 1 == 1 { some(Some(*item), take) } else { None }),
-        TypeDef::Result { ok, err } => Val::Result(if take() & 1 == 1 { Ok(some(*ok, take)) } else { Err(some(*err, take)) }),
+        TypeDef::Result { ok, err } => {
+            Val::Result(if take() & 1 == 1 { Ok(some(*ok, take)) } else { Err(some(*err, take)) })
+        }
         TypeDef::Flags(names) => {
             let set = take();
             Val::Flags(names.iter().enumerate().filter(|(at, _)| set >> at & 1 == 1).map(|(_, n)| n.clone()).collect())

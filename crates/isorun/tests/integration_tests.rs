@@ -302,7 +302,9 @@ impl Gate {
 
 async fn pass(gate: Option<Arc<Barrier>>) {
     match gate {
-        Some(barrier) => drop(barrier.wait().await),
+        Some(barrier) => {
+            barrier.wait().await;
+        }
         None => std::future::pending().await,
     }
 }
