@@ -394,3 +394,37 @@ async fn a_core_module_and_other_files_are_told_apart() {
     assert!(told(b"#!/bin/sh\n".to_vec()).contains("a script"));
     assert!(told(wat_guest("counter")[..60].to_vec()).contains("damaged component"));
 }
+
+#[tokio::test]
+async fn what_a_host_call_copies_is_bounded() {
+    let runtime = Runtime::new().unwrap();
+    let callee = leaf(&runtime, "bench-callee").await;
+    let caller = load(&runtime, "bench-caller");
+    let app = async |hostcall_fuel| {
+        let budget = small(|budget| budget.hostcall_fuel = hostcall_fuel);
+        runtime.builder(&caller).link_local("*", &callee).budget(budget).instantiate().await.unwrap()
+    };
+    app(16 << 20).await.exec("run-echo-bytes", &[Val::U32(1)]).await.unwrap();
+    let error = app(1 << 20).await.exec("run-echo-bytes", &[Val::U32(1)]).await.unwrap_err();
+    let Failure::Failed(Fault::OverBudget { what, limit, .. }) = &*error.failure else { panic!("{error}") };
+    assert_eq!((what.as_str(), *limit), ("hostcall_fuel", 1 << 20));
+}
+
+#[tokio::test]
+async fn handles_are_bounded() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("f"), "here").unwrap();
+    let runtime = Runtime::new().unwrap();
+    let component = runtime.load(common::FS_APP).unwrap();
+    let app = async |max_handles| {
+        let folder = isorun::WasiDir::read_only(dir.path(), "/d").unwrap();
+        let budget = small(|budget| budget.max_handles = max_handles);
+        runtime.builder(&component).link_system("wasi:filesystem", folder).budget(budget).instantiate().await.unwrap()
+    };
+    let read = ["read", "/d/f", ""].map(|arg| Val::String(arg.into()));
+    // The directory and the file; the engine also counts those that are lent out.
+    assert_eq!(app(4).await.exec("run", &read).await.unwrap(), [ok(Val::String("here".into()))]);
+    let error = app(1).await.exec("run", &read).await.unwrap_err();
+    let Failure::Failed(Fault::OverBudget { what, limit, .. }) = &*error.failure else { panic!("{error}") };
+    assert_eq!((what.as_str(), *limit), ("max_handles", 1));
+}
