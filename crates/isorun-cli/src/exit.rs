@@ -1,0 +1,116 @@
+//! How the command ends: exit codes, and what is said on standard error.
+
+use std::fmt;
+use std::path::Path;
+
+use isorun::{CallError, Failure, Fault, InstantiateError, LinkError, LoadError, StartError};
+
+/// All went well.
+pub const OK: u8 = 0;
+/// An `err` result, or a failure that has no code of its own.
+pub const FAILED: u8 = 1;
+/// The command line asks for something that can't be.
+pub const USAGE: u8 = 2;
+/// An import is not linked, or a link does not hold.
+pub const LINK: u8 = 3;
+/// The caller's time, or the instance's own, ran out.
+pub const DEADLINE: u8 = 124;
+/// The guest trapped.
+pub const TRAP: u8 = 134;
+/// SIGINT.
+pub const INTERRUPTED: u8 = 130;
+/// SIGTERM.
+pub const TERMINATED: u8 = 143;
+
+/// The end of `--help`; a macro, so that it can be a part of other texts.
+macro_rules! exit_codes {
+    () => {
+        "\
+Exit codes:
+    0  it went well: ok, or a plain value
+    N  the guest ended itself with code N
+    1  an err result, or any failure that is not listed here (its kind is in the text)
+    2  usage: the command line is wrong, or asks for a call that the component does not offer
+    3  link error: an import that nobody linked, or a link that does not hold
+  124  deadline: the time of --timeout, or of the instance's own budget, ran out
+  130  interrupted by SIGINT (143 by SIGTERM)
+  134  trap in the guest, or in a call that it could not do without
+
+Environment:
+  ISORUN_LOG  what is logged to standard error: error, warn (the default), info, debug, or as target=level,..
+  NO_COLOR    no colours, if it is set to anything"
+    };
+}
+pub(crate) use exit_codes;
+
+/// Why the command does not end well.
+#[derive(Debug)]
+pub struct Failed {
+    pub code: u8,
+    pub text: String,
+}
+
+impl Failed {
+    pub fn new(code: u8, text: impl Into<String>) -> Self {
+        Self { code, text: text.into() }
+    }
+
+    pub fn usage(text: impl Into<String>) -> Self {
+        Self::new(USAGE, text)
+    }
+
+    /// The same failure, with what it happened to before it.
+    #[must_use]
+    pub fn at(self, what: impl fmt::Display) -> Self {
+        Self { text: format!("{what}: {}", self.text), ..self }
+    }
+
+    /// The same failure, with what can be done about it after it.
+    #[must_use]
+    pub fn hint(self, hint: impl fmt::Display) -> Self {
+        Self { text: format!("{}\n{hint}", self.text), ..self }
+    }
+
+    /// A component that can't be loaded.
+    pub fn load(file: &Path, error: &LoadError) -> Self {
+        Self::new(FAILED, format!("cannot load `{}`: {error}", file.display()))
+    }
+
+    /// An instance that does not come to be.
+    pub fn start(error: &InstantiateError) -> Self {
+        let code = match error {
+            InstantiateError::Start(StartError::Link(LinkError::Load(_))) => FAILED,
+            InstantiateError::Start(StartError::Link(_)) => LINK,
+            InstantiateError::Start(StartError::Start { fault, .. }) => return Self::fault(fault, error),
+            _ => FAILED,
+        };
+        Self::new(code, error.to_string())
+    }
+
+    /// A call without results.
+    pub fn call(error: &CallError) -> Self {
+        match &*error.failure {
+            Failure::Failed(fault) => Self::fault(fault, error),
+            Failure::Deadline { .. } => Self::new(DEADLINE, error.to_string()).hint(LONGER),
+            _ => Self::new(FAILED, error.to_string()),
+        }
+    }
+
+    fn fault(fault: &Fault, error: &impl fmt::Display) -> Self {
+        let failed = |code| Self::new(code, error.to_string());
+        match fault {
+            Fault::Trapped { .. } => failed(TRAP),
+            Fault::OutOfTime { .. } => failed(DEADLINE).hint(LONGER),
+            Fault::OutOfFuel { .. } => failed(FAILED).hint("`--fuel N` gives more"),
+            Fault::OutOfMemory { .. } => failed(FAILED).hint("`--memory SIZE` gives more"),
+            _ => failed(FAILED),
+        }
+    }
+}
+
+const LONGER: &str = "`--timeout TIME` gives longer";
+
+/// What a guest's own exit code is to a process: whatever has no room in it is a failure.
+pub fn of_guest(code: i32) -> u8 {
+    u8::try_from(code).unwrap_or(FAILED)
+}

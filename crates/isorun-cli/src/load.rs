@@ -1,0 +1,99 @@
+//! Components from files, and instances of them as the command line describes them.
+
+use std::io::Read;
+use std::path::Path;
+
+use isorun::{COMPONENT_BYTES_MAX, InstanceBuilder, LoadedComponent, Runtime, Wasi, WasiDir, WasiFeature};
+
+use crate::args::{BudgetArgs, GrantArgs, LinkArg};
+use crate::exit::{FAILED, Failed};
+use crate::place::Places;
+
+pub fn runtime() -> Result<Runtime, Failed> {
+    Runtime::new().map_err(|error| Failed::new(FAILED, error.to_string()))
+}
+
+/// Reads and checks the component in `file`.
+pub fn component(runtime: &Runtime, file: &Path) -> Result<LoadedComponent, Failed> {
+    let unread = |error: std::io::Error| {
+        let why = match error.kind() {
+            std::io::ErrorKind::NotFound => "no such file".to_owned(),
+            std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+            _ => error.to_string(),
+        };
+        Failed::new(FAILED, format!("cannot read `{}`: {why}", file.display()))
+    };
+    // One byte more than a component may have is enough to refuse it.
+    let mut bytes = Vec::new();
+    let opened = std::fs::File::open(file).map_err(unread)?;
+    opened.take(COMPONENT_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(unread)?;
+    runtime.load(bytes).map_err(|error| Failed::load(file, &error))
+}
+
+/// What is described on the command line, but for its name.
+pub async fn described(
+    runtime: &Runtime,
+    component: &LoadedComponent,
+    links: &[LinkArg],
+    grants: &GrantArgs,
+    wasi: Wasi,
+    budget: &BudgetArgs,
+) -> Result<InstanceBuilder, Failed> {
+    let mut builder = runtime.builder(component).budget(budget.of_app()).wasi(granted(wasi, grants)?);
+    let mut places = Places::new(runtime, budget);
+    for link in links {
+        builder = builder.link(&link.import, places.find(link).await?);
+        if let Some(timeout_ms) = budget.timeout {
+            builder = builder.deadline_ms(timeout_ms);
+        }
+    }
+    let imports = &component.ledger().imports;
+    let imported = |import: &isorun::Interface| import.name.as_ref().is_some_and(|name| name.starts_with(FILESYSTEM));
+    if !grants.dirs.is_empty() && !imports.iter().any(imported) {
+        tracing::warn!("the component does not import {FILESYSTEM}: --dir gives it nothing");
+    }
+    for dir in &grants.dirs {
+        let dir = WasiDir::new(dir).map_err(|error| Failed::new(FAILED, format!("--dir: {error}")))?;
+        builder = builder.link_system(FILESYSTEM, dir);
+    }
+    Ok(builder)
+}
+
+const FILESYSTEM: &str = "wasi:filesystem";
+
+fn granted(mut wasi: Wasi, grants: &GrantArgs) -> Result<Wasi, Failed> {
+    for feature in &grants.wasi {
+        if *feature == WasiFeature::Environment && grants.env.is_empty() {
+            return Err(Failed::usage(
+                "`--wasi environment` alone grants nothing: name each variable with `--env NAME=VALUE`",
+            ));
+        }
+        wasi = wasi.grant(*feature);
+    }
+    Ok(if grants.env.is_empty() { wasi } else { wasi.environment(grants.env.iter().cloned()) })
+}
+
+/// A file's stem, made a name that an instance can have.
+pub fn name_of(file: &Path) -> String {
+    let stem = file.file_stem().map(|stem| stem.to_string_lossy()).unwrap_or_default();
+    let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '-' };
+    let name: String = stem.chars().take(NAME_BYTES_MAX).map(plain).collect();
+    if name.is_empty() { "main".into() } else { name }
+}
+
+/// Longest name that the registry takes, in bytes.
+const NAME_BYTES_MAX: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_file_has_a_name_that_an_instance_can_have() {
+        for (file, name) in [("a/kv-provider.wasm", "kv-provider"), ("my kv (2).wasm", "my-kv--2-"), ("é.wasm", "-")] {
+            assert_eq!(name_of(Path::new(file)), name);
+        }
+        assert_eq!(name_of(Path::new("/")), "main");
+        assert_eq!(name_of(Path::new(&"x".repeat(129))).len(), 128);
+    }
+}

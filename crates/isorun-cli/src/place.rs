@@ -1,0 +1,184 @@
+//! Places: what stands after the `=` of `--link`, and what it comes to.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use isorun::{InMemoryKv, InstanceHandle, LinkError, Linkable, Runtime, StartError, TcpAddress, TcpTransport};
+
+use crate::args::{BudgetArgs, LinkArg};
+use crate::exit::Failed;
+use crate::load;
+
+/// The forms of a place, for messages.
+pub const FORMS: &str = "a place is one of
+  system:kv             a key-value store in this process's own code
+  local:FILE.wasm       another component in this process
+  tcp://HOST:PORT/NAME  an instance that `isorun serve` serves there";
+
+/// Where the code behind an import lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// `demo:kv/store`, in the host's memory.
+    Kv(KvRules),
+    /// Another component, in this process.
+    Local(PathBuf),
+    /// An instance of another process.
+    Tcp { address: TcpAddress, instance: String },
+}
+
+/// `?deny=KEY&absent-is-error=KEY` after `system:kv`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KvRules {
+    deny: Vec<String>,
+    absent_is_error: Vec<String>,
+}
+
+impl FromStr for Place {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (scheme, rest) = text.split_once(':').ok_or_else(|| format!("`{text}` is no place: {FORMS}"))?;
+        match scheme {
+            "system" => kv(rest).map(Self::Kv),
+            "local" if rest.is_empty() => Err(format!("`{text}` names no file: local:FILE.wasm")),
+            "local" => Ok(Self::Local(rest.into())),
+            "tcp" => tcp(text, rest),
+            _ => Err(format!("`{scheme}:` is no kind of place: {FORMS}")),
+        }
+    }
+}
+
+fn kv(text: &str) -> Result<KvRules, String> {
+    let (name, rules) = text.split_once('?').unwrap_or((text, ""));
+    if name != "kv" {
+        return Err(format!("there is no host component `{name}`; there is `system:kv`, for demo:kv/store"));
+    }
+    let mut found = KvRules::default();
+    for rule in rules.split('&').filter(|rule| !rule.is_empty()) {
+        match rule.split_once('=') {
+            Some(("deny", key)) => found.deny.push(key.into()),
+            Some(("absent-is-error", key)) => found.absent_is_error.push(key.into()),
+            _ => return Err(format!("`{rule}` is no rule of `system:kv`; there are deny=KEY and absent-is-error=KEY")),
+        }
+    }
+    Ok(found)
+}
+
+fn tcp(text: &str, rest: &str) -> Result<Place, String> {
+    let form = "an instance is named as tcp://HOST:PORT/NAME";
+    let (address, instance) = rest
+        .strip_prefix("//")
+        .and_then(|rest| rest.split_once('/'))
+        .filter(|(_, instance)| !instance.is_empty())
+        .ok_or_else(|| format!("`{text}` names no instance: {form}"))?;
+    let address = address.parse::<TcpAddress>().map_err(|error| error.to_string())?;
+    if address.port() == 0 {
+        return Err(format!("`{text}`: port 0 is for listening; {form}"));
+    }
+    Ok(Place::Tcp { address, instance: instance.into() })
+}
+
+/// What the places of one command come to: whatever is named twice is there once.
+pub struct Places<'a> {
+    runtime: &'a Runtime,
+    budget: &'a BudgetArgs,
+    stores: Vec<(KvRules, InMemoryKv)>,
+    instances: HashMap<PathBuf, InstanceHandle>,
+    transports: HashMap<String, Arc<TcpTransport>>,
+}
+
+impl<'a> Places<'a> {
+    pub fn new(runtime: &'a Runtime, budget: &'a BudgetArgs) -> Self {
+        Self { runtime, budget, stores: Vec::new(), instances: HashMap::new(), transports: HashMap::new() }
+    }
+
+    /// What a link goes to; starts the component of a `local:` place.
+    pub async fn find(&mut self, link: &LinkArg) -> Result<Linkable, Failed> {
+        Ok(match &link.place {
+            Place::Kv(rules) => Linkable::system(self.store(rules)),
+            Place::Local(file) => {
+                let found = self.instance(file).await.map_err(|failed| failed.at(format!("--link {}", link.text)))?;
+                Linkable::LocalInstance(found.into())
+            }
+            Place::Tcp { address, instance } => {
+                let transport = self.transports.entry(address.to_string());
+                let transport = transport.or_insert_with(|| Arc::new(address.clone().into()));
+                Linkable::remote(transport.clone(), instance)
+            }
+        })
+    }
+
+    fn store(&mut self, rules: &KvRules) -> InMemoryKv {
+        if let Some((_, store)) = self.stores.iter().find(|(of, _)| of == rules) {
+            return store.clone();
+        }
+        let store = rules.deny.iter().fold(InMemoryKv::new(), |store, key| store.deny(key));
+        let store = rules.absent_is_error.iter().fold(store, |store, key| store.absent_is_error(key));
+        self.stores.push((rules.clone(), store.clone()));
+        store
+    }
+
+    async fn instance(&mut self, file: &Path) -> Result<InstanceHandle, Failed> {
+        // One file under two names is one instance; one that isn't there is told of by `load`.
+        let key = file.canonicalize().unwrap_or_else(|_| file.to_owned());
+        if let Some(instance) = self.instances.get(&key) {
+            return Ok(instance.clone());
+        }
+        let component = load::component(self.runtime, file)?;
+        let builder = self.runtime.builder(&component).name(load::name_of(file)).budget(self.budget.of_local());
+        let instance = builder.instantiate().await.map_err(|error| {
+            let failed = Failed::start(&error);
+            match error {
+                isorun::InstantiateError::Start(StartError::Link(LinkError::Missing { .. })) => failed.hint(format!(
+                    "a component of a `local:` place gets no links and no grants; give it a process of its own, \
+                     `isorun serve {} --link .. --wasi ..`, and link to it there",
+                    file.display()
+                )),
+                _ => failed,
+            }
+        })?;
+        tracing::info!(file = %file.display(), instance = instance.name(), "local instance started");
+        self.instances.insert(key, instance.clone());
+        Ok(instance)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str, expected: &str) {
+        match text.parse::<Place>() {
+            Err(error) => assert!(error.contains(expected), "{text}: {error}"),
+            Ok(place) => panic!("{text} is {place:?}"),
+        }
+    }
+
+    #[test]
+    fn each_form_is_read() {
+        assert_eq!("system:kv".parse(), Ok(Place::Kv(KvRules::default())));
+        let rules = KvRules { deny: vec!["a".into(), "b".into()], absent_is_error: vec!["c=d".into()] };
+        assert_eq!("system:kv?deny=a&deny=b&absent-is-error=c=d".parse(), Ok(Place::Kv(rules)));
+        assert_eq!("local:a:b/c.wasm".parse(), Ok(Place::Local("a:b/c.wasm".into())));
+        let address = "tcp://[::1]:7000".parse().unwrap();
+        assert_eq!("tcp://[::1]:7000/kv".parse(), Ok(Place::Tcp { address, instance: "kv".into() }));
+    }
+
+    #[test]
+    fn what_is_no_place_is_refused_with_the_form_it_should_have() {
+        refused("", "local:FILE.wasm");
+        refused("kv.wasm", "local:FILE.wasm");
+        refused("http://a/b", "tcp://HOST:PORT/NAME");
+        refused("local:", "names no file");
+        refused("system:", "system:kv");
+        refused("system:log", "no host component `log`");
+        refused("system:kv?refuse=a", "deny=KEY");
+        refused("tcp:127.0.0.1:7000/kv", "tcp://HOST:PORT/NAME");
+        refused("tcp://127.0.0.1:7000", "names no instance");
+        refused("tcp://127.0.0.1:7000/", "names no instance");
+        refused("tcp://127.0.0.1:0/kv", "port 0");
+        refused("tcp://127.0.0.1/kv", "no valid port");
+    }
+}

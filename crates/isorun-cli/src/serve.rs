@@ -1,0 +1,66 @@
+//! `isorun serve`.
+
+use isorun::{Decision, Grants, InstanceHandle, Runtime, Serving, TcpTransportListener, Wasi};
+
+use crate::args::{Policy, ServeArgs};
+use crate::exit::{self, FAILED, Failed};
+use crate::signals::Signals;
+use crate::{load, terminal};
+
+/// Serves a component until a signal ends it.
+pub async fn serve(args: ServeArgs, signals: &mut Signals) -> Result<u8, Failed> {
+    let (runtime, listener) = signals.or(listening(args)).await?;
+    tokio::select! {
+        () = runtime.serve(Box::new(listener)) => Err(Failed::new(FAILED, "the listener ended by itself")),
+        signal = signals.next() => {
+            tracing::info!(?signal, "no longer serving");
+            Ok(exit::OK)
+        }
+    }
+}
+
+/// Starts the instance, and then listens: who connects finds it.
+async fn listening(args: ServeArgs) -> Result<(Runtime, TcpTransportListener), Failed> {
+    let mut grants = Grants::new();
+    if args.insecure {
+        grants = grants.insecure();
+    }
+    if let Decision::Denied { reason } = grants.may_listen(args.listen.is_loopback()) {
+        return Err(Failed::usage(format!("will not listen on {}: {reason}", args.listen)));
+    }
+
+    let runtime = load::runtime()?;
+    let component = load::component(&runtime, &args.component)?;
+    let name = args.name.clone().unwrap_or_else(|| load::name_of(&args.component));
+    let serving = match args.policy {
+        Policy::Singleton => Serving::SINGLETON,
+        Policy::PerCall => Serving::PER_CALL,
+    };
+    let (links, wasi) = (&args.links.all, Wasi::inert());
+    let builder = load::described(&runtime, &component, links, &args.grants, wasi, &args.budget).await?;
+    let builder = builder.serving(serving).register_as(&name);
+    let instance = builder.instantiate().await.map_err(|error| Failed::start(&error))?;
+
+    let listener = TcpTransportListener::bind_address(&args.listen).await;
+    let listener = listener.map_err(|error| Failed::new(FAILED, error.to_string()))?;
+    let address = listener.local_address().to_string();
+    tracing::info!(%address, instance = %name, policy = ?args.policy, "serving");
+    terminal::print(&format!("listening {address}"))?;
+    if terminal::is_watched() {
+        remark(&instance, &address);
+    }
+    Ok((runtime, listener))
+}
+
+/// How to link to what is served, for whoever sits in front of it.
+fn remark(instance: &InstanceHandle, address: &str) {
+    for export in &instance.ledger().exports {
+        let imports: Vec<_> = match &export.name {
+            Some(name) => vec![name],
+            None => export.functions.iter().map(|function| &function.name).collect(),
+        };
+        for import in imports {
+            terminal::remark(&format!("link to it with --link {import}={address}/{}", instance.name()));
+        }
+    }
+}
