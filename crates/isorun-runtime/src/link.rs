@@ -330,10 +330,13 @@ fn closest(import: &Interface, function: &str, links: &[Link], used: &mut [bool]
     Ok(best.map(|(_, at)| at))
 }
 
-/// Two host components for one package (two directories, say) are configured side by side.
+/// One host component named twice, or several that add up.
 fn same_target(first: &LinkTarget, second: &LinkTarget) -> bool {
     match (first, second) {
-        (LinkTarget::System(first), LinkTarget::System(second)) => first.interfaces() == second.interfaces(),
+        (LinkTarget::System(first), LinkTarget::System(second)) => {
+            let alike = first.adds_up() && second.adds_up() && first.interfaces() == second.interfaces();
+            Arc::ptr_eq(first, second) || alike
+        }
         (LinkTarget::Callee(_), _) | (_, LinkTarget::Callee(_)) => false,
     }
 }

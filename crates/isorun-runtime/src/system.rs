@@ -13,6 +13,11 @@ pub trait SystemComponent: Send + Sync + 'static {
     /// The interfaces that [`install`](Self::install) defines, as `ns:pkg/iface@version`.
     fn interfaces(&self) -> Vec<String>;
 
+    /// Whether several of this kind may be linked for one import, each adding its part; two directories do, say.
+    fn adds_up(&self) -> bool {
+        false
+    }
+
     /// Defines the functions.
     ///
     /// # Errors

@@ -118,6 +118,10 @@ impl SystemComponent for WasiDir {
         Package::Filesystem.interfaces().chain(Package::Io.interfaces()).collect()
     }
 
+    fn adds_up(&self) -> bool {
+        true
+    }
+
     fn install(&self, linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
         Package::Filesystem.install(linker)?;
         Package::Io.install(linker)

@@ -5,7 +5,9 @@ mod common;
 use std::sync::Arc;
 
 use common::{KV_APP, KV_PROVIDER, bounded, kv_app, kv_fixture, kv_provider, leaf, load, run_40, wat_guest};
-use isorun::{InMemoryKv, InstanceBuilder, InstantiateError, LinkError, Runtime, StartError, TcpTransport, Val, Wasi};
+use isorun::{
+    InMemoryKv, InstanceBuilder, InstantiateError, LinkError, Runtime, StartError, TcpTransport, Val, Wasi, WasiDir,
+};
 
 async fn refused(builder: InstanceBuilder) -> (LinkError, String) {
     match bounded(builder.instantiate()).await.map(drop).unwrap_err() {
@@ -64,6 +66,23 @@ async fn the_closest_link_takes_an_import_and_two_as_close_are_refused() {
     let (error, told) = refused(twice).await;
     assert!(matches!(error, LinkError::LinkedTwice { .. }), "{told}");
     assert!(told.contains("instance `kv` at this process") && told.contains("the host"), "{told}");
+}
+
+#[tokio::test]
+async fn two_stores_for_one_import_are_refused_and_two_directories_add_up() {
+    let runtime = Runtime::new().unwrap();
+    let twice = kv_app(&runtime).link_system("demo:kv/store", kv_fixture()).link_system("demo:kv/store", kv_fixture());
+    let (error, told) = refused(twice).await;
+    assert!(matches!(error, LinkError::LinkedTwice { .. }), "{told}");
+
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let [one, two] = folders.each_ref().map(|folder| folder.path());
+    std::fs::write(two.join("f"), "second").unwrap();
+    let app = runtime.builder(&runtime.load(common::FS_APP).unwrap());
+    let app = app.link_system("wasi:filesystem", WasiDir::read_only(one, "/one").unwrap());
+    let app = app.link_system("wasi:filesystem", WasiDir::read_only(two, "/two").unwrap()).instantiate().await.unwrap();
+    let read = ["read", "/two/f", ""].map(common::text);
+    assert_eq!(app.exec("run", &read).await.unwrap(), [common::ok(common::text("second"))]);
 }
 
 #[tokio::test]
