@@ -1,2 +1,13 @@
-//! What the benches share.
+//! What the benches share: the five functions, the places where they run, and the floor beneath.
 #![forbid(unsafe_code)]
+
+mod floor;
+mod functions;
+mod places;
+
+pub use floor::Floor;
+pub use functions::{Function, KEY, POINTS, Point, STRING, Signature, VALUE, guest, points};
+pub use places::{Places, run};
+
+/// What a bench can fail with: it prints it and stops.
+pub type Error = Box<dyn std::error::Error + Send + Sync>;

@@ -1,0 +1,106 @@
+//! One calling guest in four places: what it imports is the host's, a neighbour's, or behind a transport.
+
+use std::sync::Arc;
+
+use isorun::wasmtime::StoreContextMut;
+use isorun::wasmtime::component::Linker;
+use isorun::{
+    Budget, CallOptions, HostState, InstanceBuilder, InstanceHandle, Listener, LocalChannelTransport, Runtime,
+    SystemComponent, TcpTransport, TcpTransportListener, Val, wasmtime,
+};
+
+use crate::{Error, Function, Point, VALUE, guest};
+
+const CALLEE: &str = "bench-callee";
+const CALLER: &str = "bench-caller";
+
+/// How long one batch of calls may take, in milliseconds; the default budgets are made for single calls.
+const BATCH_MS_MAX: u64 = 600_000;
+
+/// The calling guest, once for each place.
+#[derive(Debug)]
+pub struct Places {
+    /// Each place's name and the instance that calls there.
+    pub callers: Vec<(&'static str, InstanceHandle)>,
+    // Connections and names live as long as their runtimes.
+    _runtimes: [Runtime; 2],
+}
+
+impl Places {
+    /// Starts one provider near and one far, with a channel and a socket to the far one, and a caller for each place.
+    ///
+    /// # Errors
+    /// Whatever keeps an instance from starting.
+    pub async fn start() -> Result<Self, Error> {
+        let (near, far) = (Runtime::new()?, Runtime::new()?);
+        let neighbour = near.builder(&near.load(guest(CALLEE)?)?).instantiate().await?;
+        far.builder(&far.load(guest(CALLEE)?)?).register_as(CALLEE).instantiate().await?;
+
+        let (channel, far_end) = LocalChannelTransport::pair();
+        let listener = TcpTransportListener::bind("tcp://127.0.0.1:0").await?;
+        let tcp = TcpTransport::new(&listener.address())?;
+        serve(&far, far_end);
+        serve(&far, listener);
+
+        let component = near.load(guest(CALLER)?)?;
+        let caller = || near.builder(&component).budget(batch());
+        let places: [(&str, InstanceBuilder); 4] = [
+            ("host", caller().link_system("*", Host)),
+            ("local", caller().link_local("*", &neighbour)),
+            ("channel", caller().link_remote("*", Arc::new(channel), CALLEE)),
+            ("tcp", caller().link_remote("*", Arc::new(tcp), CALLEE)),
+        ];
+        let mut callers = Vec::with_capacity(places.len());
+        for (place, builder) in places {
+            callers.push((place, builder.instantiate().await?));
+        }
+        Ok(Self { callers, _runtimes: [near, far] })
+    }
+}
+
+/// Lets the calling guest call `function` `iters` times; it traps on a wrong answer.
+///
+/// The way into the guest is gone through once, so that it vanishes in a long batch.
+///
+/// # Errors
+/// A call that fails.
+pub async fn run(caller: &InstanceHandle, function: Function, iters: u32) -> Result<(), Error> {
+    let options = CallOptions { deadline_ms: BATCH_MS_MAX };
+    caller.exec_with(&format!("run-{}", function.name()), &[Val::U32(iters)], options).await?;
+    Ok(())
+}
+
+fn serve(runtime: &Runtime, listener: impl Listener + 'static) {
+    let runtime = runtime.clone();
+    tokio::spawn(async move { runtime.serve(Box::new(listener)).await });
+}
+
+fn batch() -> Budget {
+    Budget { fuel: u64::MAX / 2, fuel_tree: u64::MAX / 2, wall_ms: BATCH_MS_MAX, ..Budget::default() }
+}
+
+/// The five functions in the host, typed: what the engine alone takes for a call out of a guest.
+struct Host;
+
+impl SystemComponent for Host {
+    fn interfaces(&self) -> Vec<String> {
+        Function::ALL.map(|function| function.name().to_owned()).into()
+    }
+
+    fn install(&self, linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+        type Cx<'a> = StoreContextMut<'a, HostState>;
+        type Found = Result<Option<String>, String>;
+        let mut root = linker.root();
+        root.func_wrap("add", |_: Cx<'_>, (a, b): (u32, u32)| Ok((a.wrapping_add(b),)))?;
+        root.func_wrap("echo-string", |_: Cx<'_>, (text,): (String,)| Ok((text,)))?;
+        root.func_wrap("echo-bytes", |_: Cx<'_>, (bytes,): (Vec<u8>,)| Ok((bytes,)))?;
+        root.func_wrap("sum", |_: Cx<'_>, (points,): (Vec<Point>,)| {
+            Ok((points.iter().map(Point::weight).sum::<f64>(),))
+        })?;
+        root.func_wrap("get", |_: Cx<'_>, (_key,): (String,)| Ok((Found::Ok(Some(VALUE.to_owned())),)))
+    }
+
+    fn configure(&self, _: &mut HostState) -> wasmtime::Result<()> {
+        Ok(())
+    }
+}
