@@ -1,90 +1,36 @@
 // Does one thing with the file system, as it is told. guests/wit/fs/fs.wit says what.
 #include "fs_app.h"
-#include <stdlib.h>
-#include <string.h>
 
 typedef fs_app_string_t str;
-typedef wasi_filesystem_types_borrow_descriptor_t borrowed;
-typedef wasi_filesystem_types_own_descriptor_t owned;
-typedef wasi_filesystem_types_error_code_t code;
+typedef fs_app_list_u8_t bytes;
+typedef fs_app_tuple2_list_u8_bool_t bytes_and_end;
+#define bytes_and_end_free fs_app_tuple2_list_u8_bool_free
 
-#define READ WASI_FILESYSTEM_TYPES_DESCRIPTOR_FLAGS_READ
-#define WRITE WASI_FILESYSTEM_TYPES_DESCRIPTOR_FLAGS_WRITE
-#define FOLLOW WASI_FILESYSTEM_TYPES_PATH_FLAGS_SYMLINK_FOLLOW
-#define READ_BYTES_MAX 65536
-
-// In the order of `error-code`.
-static const char *const CODE_NAMES[] = {
-  "access", "would-block", "already", "bad-descriptor", "busy", "deadlock", "quota", "exist", "file-too-large",
-  "illegal-byte-sequence", "in-progress", "interrupted", "invalid", "io", "is-directory", "loop", "too-many-links",
-  "message-size", "name-too-long", "no-device", "no-entry", "no-lock", "insufficient-memory", "insufficient-space",
-  "not-directory", "not-empty", "not-recoverable", "unsupported", "no-tty", "no-such-device", "overflow",
-  "not-permitted", "pipe", "read-only", "invalid-seek", "text-file-busy", "cross-device",
-};
+#include "../files.h"
 
 static bool fail(str *err, code c) {
-  fs_app_string_dup(err, c < sizeof CODE_NAMES / sizeof *CODE_NAMES ? CODE_NAMES[c] : "unknown error-code");
+  fs_app_string_dup(err, code_name(c));
   return false;
 }
 
 static bool is(const str *a, const char *s) { return a->len == strlen(s) && !memcmp(a->ptr, s, a->len); }
-
-static void append(str *to, const uint8_t *from, size_t n) {
-  to->ptr = realloc(to->ptr, to->len + n);
-  memcpy(to->ptr + to->len, from, n);
-  to->len += n;
-}
 
 static void append_line(str *to, const str *line) {
   if (to->len) append(to, (const uint8_t *)"\n", 1);
   append(to, line->ptr, line->len);
 }
 
-static void append_decimal(str *to, uint64_t value) {
-  uint8_t digits[20];
-  size_t at = sizeof digits;
-  do {
-    digits[--at] = (uint8_t)('0' + value % 10);
-    value /= 10;
-  } while (value);
-  append(to, digits + at, sizeof digits - at);
-}
-
-static bool write_file(borrowed dir, str *path, str *data, str *ret, str *err) {
-  owned file;
+static bool write(borrowed dir, str *path, str *data, str *ret, str *err) {
+  uint64_t done;
   code c;
-  uint8_t how = WASI_FILESYSTEM_TYPES_OPEN_FLAGS_CREATE | WASI_FILESYSTEM_TYPES_OPEN_FLAGS_TRUNCATE;
-  if (!wasi_filesystem_types_method_descriptor_open_at(dir, FOLLOW, path, how, WRITE, &file, &c)) return fail(err, c);
-  borrowed f = wasi_filesystem_types_borrow_descriptor(file);
-  uint64_t done = 0, wrote = 1;
-  bool ok = true;
-  while (ok && done < data->len && wrote) {
-    fs_app_list_u8_t rest = { data->ptr + done, data->len - (size_t)done };
-    ok = wasi_filesystem_types_method_descriptor_write(f, &rest, done, &wrote, &c);
-    if (ok) done += wrote;
-  }
-  wasi_filesystem_types_descriptor_drop_own(file);
-  if (!ok) return fail(err, c);
+  if (!write_file(dir, path, data, &done, &c)) return fail(err, c);
   append_decimal(ret, done);
   return true;
 }
 
-static bool read_file(borrowed dir, str *path, str *ret, str *err) {
-  owned file;
+static bool read(borrowed dir, str *path, str *ret, str *err) {
   code c;
-  if (!wasi_filesystem_types_method_descriptor_open_at(dir, FOLLOW, path, 0, READ, &file, &c)) return fail(err, c);
-  borrowed f = wasi_filesystem_types_borrow_descriptor(file);
-  bool ok = true, end = false;
-  while (ok && !end && ret->len < READ_BYTES_MAX) {
-    fs_app_tuple2_list_u8_bool_t chunk;
-    ok = wasi_filesystem_types_method_descriptor_read(f, READ_BYTES_MAX - ret->len, ret->len, &chunk, &c);
-    if (!ok) break;
-    append(ret, chunk.f0.ptr, chunk.f0.len);
-    end = chunk.f1 || !chunk.f0.len;
-    fs_app_tuple2_list_u8_bool_free(&chunk);
-  }
-  wasi_filesystem_types_descriptor_drop_own(file);
-  return ok ? true : fail(err, c);
+  return read_file(dir, path, READ_BYTES_MAX, ret, &c) ? true : fail(err, c);
 }
 
 static bool list(borrowed dir, str *path, str *ret, str *err) {
@@ -111,8 +57,8 @@ static bool list(borrowed dir, str *path, str *ret, str *err) {
 static bool act(str *op, borrowed dir, str *path, str *data, str *ret, str *err) {
   code c;
   bool ok;
-  if (is(op, "write")) return write_file(dir, path, data, ret, err);
-  if (is(op, "read")) return read_file(dir, path, ret, err);
+  if (is(op, "write")) return write(dir, path, data, ret, err);
+  if (is(op, "read")) return read(dir, path, ret, err);
   if (is(op, "list")) return list(dir, path, ret, err);
   if (is(op, "mkdir")) ok = wasi_filesystem_types_method_descriptor_create_directory_at(dir, path, &c);
   else if (is(op, "remove")) ok = wasi_filesystem_types_method_descriptor_unlink_file_at(dir, path, &c);

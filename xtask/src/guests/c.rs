@@ -15,9 +15,9 @@ struct Guest {
     source: &'static str,
     /// The generated bindings in there, without `.c` and `.h`.
     bindings: &'static str,
-    /// The WIT file or folder, from the workspace's folder.
-    wit: &'static str,
-    /// The world in there.
+    /// The WIT files and folders, from the workspace's folder: each after those it needs.
+    wit: &'static [&'static str],
+    /// The world in the last of them.
     world: &'static str,
 }
 
@@ -27,7 +27,7 @@ const GUESTS: &[Guest] = &[
         dir: "kv",
         source: "app_impl.c",
         bindings: "kv_app",
-        wit: "wit/kv.wit",
+        wit: &["wit/kv.wit"],
         world: "app",
     },
     Guest {
@@ -35,7 +35,7 @@ const GUESTS: &[Guest] = &[
         dir: "kv",
         source: "provider_impl.c",
         bindings: "kv_provider",
-        wit: "wit/kv.wit",
+        wit: &["wit/kv.wit"],
         world: "provider",
     },
     Guest {
@@ -43,8 +43,16 @@ const GUESTS: &[Guest] = &[
         dir: "fs",
         source: "app_impl.c",
         bindings: "fs_app",
-        wit: "guests/wit/fs",
+        wit: &["guests/wit/fs"],
         world: "app",
+    },
+    Guest {
+        component: "multi-app.wasm",
+        dir: "multi",
+        source: "app_impl.c",
+        bindings: "multi_app",
+        wit: &["guests/wit/fs/deps/filesystem.wit", "wit/kv.wit", "guests/wit/counter.wit", "guests/wit/multi.wit"],
+        world: "test:multi/app",
     },
 ];
 
@@ -108,8 +116,11 @@ pub fn bindings() -> Outcome {
     let wit_bindgen = process::tool("wit-bindgen", "wit-bindgen-cli", BINDGEN_VERSION, BINDGEN_FLAGS)?;
     for guest in GUESTS {
         let mut generate = Command::new(&wit_bindgen);
-        generate.current_dir(process::root()).args(["c", "--no-object-file", guest.wit, "--world", guest.world]);
-        generate.args(["--rename-world", guest.bindings, "--out-dir"]).arg(Path::new("guests/c").join(guest.dir));
+        generate.current_dir(process::root()).args(["c", "--no-object-file"]).args(guest.wit);
+        generate
+            .args(["--world", guest.world, "--rename-world", guest.bindings])
+            .arg("--out-dir")
+            .arg(Path::new("guests/c").join(guest.dir));
         process::run(&mut generate)?;
     }
     Ok(())

@@ -34,12 +34,17 @@ pub fn check() -> Outcome {
     c::check()
 }
 
-/// Makes a component of a core module: embeds the world, `wit` being a file or folder in the workspace, and encodes.
-fn component(mut module: Vec<u8>, wit: &str, world: &str) -> Outcome<Vec<u8>> {
-    let said = |e: &dyn std::fmt::Display| format!("{wit}, world {world}: {e:#}");
+/// Makes a component of a core module: embeds the world and encodes.
+///
+/// `wit` are files and folders in the workspace, each after those it needs; the world is in the last of them.
+fn component(mut module: Vec<u8>, wit: &[&str], world: &str) -> Outcome<Vec<u8>> {
+    let said = |e: &dyn std::fmt::Display| format!("{}, world {world}: {e:#}", wit.join(", "));
     let mut resolve = Resolve::default();
-    let (package, _) = resolve.push_path(process::root().join(wit)).map_err(|e| said(&e))?;
-    let world = resolve.select_world(&[package], Some(world)).map_err(|e| said(&e))?;
+    let mut package = None;
+    for path in wit {
+        package = Some(resolve.push_path(process::root().join(path)).map_err(|e| said(&e))?.0);
+    }
+    let world = resolve.select_world(package.as_slice(), Some(world)).map_err(|e| said(&e))?;
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).map_err(|e| said(&e))?;
     let mut encoder = ComponentEncoder::default().validate(true).module(&module).map_err(|e| said(&e))?;
     encoder.encode().map_err(|e| said(&e))

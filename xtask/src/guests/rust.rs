@@ -34,7 +34,7 @@ pub fn folder() -> Outcome<PathBuf> {
     fs::create_dir_all(&scratch).map_err(|e| format!("{}: {e}", scratch.display()))?;
     for (package, world) in GUESTS {
         let module = built.join(TARGET).join("release").join(format!("{}.wasm", package.replace('-', "_")));
-        let component = super::component(super::read(&module)?, WIT, world)?;
+        let component = super::component(super::read(&module)?, &[WIT], world)?;
         super::write(&scratch.join(format!("{package}.wasm")), &component)?;
         println!("{package}.wasm: {} bytes", component.len());
     }
