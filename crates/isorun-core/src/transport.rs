@@ -84,7 +84,7 @@ pub trait Transport: Send + Sync {
     fn open(&self) -> BoxFuture<'_, Result<Box<dyn Channel>, TransportError>>;
 
     /// Where channels go, as messages name it: an URL where there is one.
-    fn address(&self) -> String {
+    fn place(&self) -> String {
         "a remote host".into()
     }
 

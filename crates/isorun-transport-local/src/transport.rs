@@ -77,8 +77,8 @@ impl LocalChannelTransport {
 }
 
 impl Transport for LocalChannelTransport {
-    fn address(&self) -> String {
-        self.opener.address()
+    fn place(&self) -> String {
+        self.opener.place()
     }
 
     fn open(&self) -> BoxFuture<'_, Result<Box<dyn Channel>, TransportError>> {
@@ -111,7 +111,7 @@ pub struct LocalOpener {
 }
 
 impl Transport for LocalOpener {
-    fn address(&self) -> String {
+    fn place(&self) -> String {
         "the other end of a channel in this process".into()
     }
 

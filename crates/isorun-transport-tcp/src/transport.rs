@@ -50,7 +50,7 @@ impl From<TcpAddress> for TcpTransport {
 }
 
 impl Transport for TcpTransport {
-    fn address(&self) -> String {
+    fn place(&self) -> String {
         self.address.to_string()
     }
 

@@ -189,7 +189,7 @@ impl InstanceBuilder {
             Linkable::Remote { transport, remote_instance } => {
                 let remote = self.runtime.remote(transport, remote_instance);
                 let place = match transport {
-                    RemoteEnd::Transport(transport) => transport.address(),
+                    RemoteEnd::Transport(transport) => transport.place(),
                     RemoteEnd::Peer(peer) => peer.identity().to_string(),
                 };
                 callee(Arc::new(remote), remote_instance, place)
