@@ -53,7 +53,7 @@ pub struct RunArgs {
     pub budget: BudgetArgs,
 
     /// The guest's own arguments, after `--`
-    #[arg(last = true, value_name = "ARGS")]
+    #[arg(last = true, value_name = "ARGS", help_heading = "Arguments")]
     pub args: Vec<String>,
 }
 
@@ -103,14 +103,7 @@ pub enum Policy {
 #[command(next_help_heading = "Links")]
 pub struct Links {
     /// Satisfies an import from a place; once for each import
-    ///
-    /// IFACE is an interface (`demo:kv/store`, with or without its version), a package (`demo:kv`), a function at
-    /// the root (`add`), or `*`: all that is left over but `wasi:*`. PLACE is
-    /// `system:kv` (a key-value store in this process's own code, for demo:kv/store; with rules:
-    /// `system:kv?deny=KEY&absent-is-error=KEY`),
-    /// `local:FILE.wasm` (another component in this process; one instance of each file, without links or grants), or
-    /// `tcp://HOST:PORT/NAME` (an instance that `isorun serve` serves there).
-    #[arg(long = "link", value_name = "IFACE=PLACE", id = "link")]
+    #[arg(long = "link", value_name = "IFACE=PLACE", id = "link", long_help = LINK_HELP)]
     pub all: Vec<LinkArg>,
 }
 
@@ -226,6 +219,22 @@ fn variable(text: &str) -> Result<(String, String), String> {
     }
 }
 
+const LINK_HELP: &str = "\
+Satisfies an import from a place; once for each import
+
+IFACE is one of
+  demo:kv/store         an interface, with or without its version
+  demo:kv               a package: whatever is imported of it
+  add                   a function at the root
+  *                     all that is left over, but wasi:*
+
+PLACE is one of
+  system:kv             a key-value store in this process's own code, for demo:kv/store;
+                        with rules: system:kv?deny=KEY&absent-is-error=KEY
+  local:FILE.wasm       another component in this process: one instance of each file,
+                        which gets no links and no grants itself
+  tcp://HOST:PORT/NAME  an instance that `isorun serve` serves there";
+
 const AFTER_HELP: &str = concat!(
     "\
 Examples:
@@ -255,7 +264,7 @@ const AFTER_SERVE: &str = concat!(
     "\
 Examples:
   isorun serve kv.wasm --listen tcp://127.0.0.1:7000
-  isorun serve kv.wasm --listen tcp://127.0.0.1:0 --as store --policy per-call --memory 16MiB --timeout 1s
+  isorun serve kv.wasm --listen tcp://127.0.0.1:0 --as store --policy per-call --timeout 1s
   isorun serve cache.wasm --listen tcp://127.0.0.1:7001 --link demo:kv/store=tcp://127.0.0.1:7000/kv
 
 ",

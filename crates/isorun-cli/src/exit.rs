@@ -5,6 +5,8 @@ use std::path::Path;
 
 use isorun::{CallError, Failure, Fault, InstantiateError, LinkError, LoadError, StartError};
 
+use crate::place::FORMS;
+
 /// All went well.
 pub const OK: u8 = 0;
 /// An `err` result, or a failure that has no code of its own.
@@ -37,7 +39,7 @@ Exit codes:
   134  trap in the guest, or in a call that it could not do without
 
 Environment:
-  ISORUN_LOG  what is logged to standard error: error, warn (the default), info, debug, or as target=level,..
+  ISORUN_LOG  what is logged to standard error: warn (the default), info, debug, target=level,..
   NO_COLOR    no colours, if it is set to anything"
     };
 }
@@ -80,7 +82,13 @@ impl Failed {
     pub fn start(error: &InstantiateError) -> Self {
         let code = match error {
             InstantiateError::Start(StartError::Link(LinkError::Load(_))) => FAILED,
-            InstantiateError::Start(StartError::Link(_)) => LINK,
+            InstantiateError::Start(StartError::Link(link)) => {
+                let failed = Self::new(LINK, error.to_string());
+                return match how_to_link(link) {
+                    Some(hint) => failed.hint(hint),
+                    None => failed,
+                };
+            }
             InstantiateError::Start(StartError::Start { fault, .. }) => return Self::fault(fault, error),
             _ => FAILED,
         };
@@ -91,20 +99,40 @@ impl Failed {
     pub fn call(error: &CallError) -> Self {
         match &*error.failure {
             Failure::Failed(fault) => Self::fault(fault, error),
-            Failure::Deadline { .. } => Self::new(DEADLINE, error.to_string()).hint(LONGER),
+            Failure::Deadline { .. } => Self::late(error),
             _ => Self::new(FAILED, error.to_string()),
         }
+    }
+
+    /// Time that ran out.
+    pub fn late(error: &impl fmt::Display) -> Self {
+        Self::new(DEADLINE, error.to_string()).hint(LONGER)
     }
 
     fn fault(fault: &Fault, error: &impl fmt::Display) -> Self {
         let failed = |code| Self::new(code, error.to_string());
         match fault {
             Fault::Trapped { .. } => failed(TRAP),
-            Fault::OutOfTime { .. } => failed(DEADLINE).hint(LONGER),
+            Fault::OutOfTime { .. } => Self::late(error),
             Fault::OutOfFuel { .. } => failed(FAILED).hint("`--fuel N` gives more"),
             Fault::OutOfMemory { .. } => failed(FAILED).hint("`--memory SIZE` gives more"),
             _ => failed(FAILED),
         }
+    }
+}
+
+/// What can be done on the command line about a link that does not hold.
+fn how_to_link(error: &LinkError) -> Option<String> {
+    match error {
+        LinkError::Missing { missing, .. } => {
+            let missing = missing.iter().find(|missing| missing.hint.is_none())?;
+            let import = missing.interface.as_ref().or(missing.functions.first())?;
+            Some(format!("link it with `--link {import}=PLACE`; {FORMS}"))
+        }
+        LinkError::Bind { failure, .. } if matches!(**failure, Failure::NotSent { .. }) => Some(
+            "is anything served there? `isorun serve PROVIDER.wasm --listen tcp://HOST:PORT --as NAME` does".into(),
+        ),
+        _ => None,
     }
 }
 

@@ -28,7 +28,6 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
 
 use crate::args::{Cli, Command};
 use crate::exit::{FAILED, Failed};
@@ -36,7 +35,7 @@ use crate::signals::Signals;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let outcome = log().and_then(|()| start(cli.command));
+    let outcome = log(&cli.command).and_then(|()| start(cli.command));
     ExitCode::from(outcome.unwrap_or_else(|failed| {
         terminal::complain(&failed.text);
         failed.code
@@ -60,12 +59,15 @@ fn start(command: Command) -> Result<u8, Failed> {
 }
 
 /// Logs to standard error what `ISORUN_LOG` asks for.
-fn log() -> Result<(), Failed> {
-    let filter = EnvFilter::builder().with_default_directive(LevelFilter::WARN.into()).with_env_var("ISORUN_LOG");
-    let filter = filter.try_from_env().or_else(|error| match std::env::var_os("ISORUN_LOG") {
-        Some(_) => Err(Failed::usage(format!("ISORUN_LOG: {error}; write a level (debug) or target=level,.."))),
-        None => Ok(EnvFilter::new("warn")),
-    })?;
+fn log(command: &Command) -> Result<(), Failed> {
+    let wanted = std::env::var("ISORUN_LOG").ok().filter(|wanted| !wanted.is_empty());
+    let filter = wanted.as_deref().unwrap_or(match command {
+        // That an instance lost its state is news to who serves it; here it ends anyway, and the error says why.
+        Command::Run(_) => "warn,isorun_runtime::instance=error",
+        Command::Serve(_) | Command::Demo => "warn",
+    });
+    let filter = EnvFilter::try_new(filter)
+        .map_err(|error| Failed::usage(format!("ISORUN_LOG: {error}; write a level (debug) or target=level,..")))?;
     let subscriber = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(terminal::coloured());
     subscriber.with_env_filter(filter).init();
     Ok(())

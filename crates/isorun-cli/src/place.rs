@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use isorun::{InMemoryKv, InstanceHandle, LinkError, Linkable, Runtime, StartError, TcpAddress, TcpTransport};
+use isorun::{
+    InMemoryKv, InstanceHandle, InstantiateError, LinkError, Linkable, Runtime, StartError, TcpAddress, TcpTransport,
+};
 
 use crate::args::{BudgetArgs, LinkArg};
-use crate::exit::Failed;
+use crate::exit::{Failed, LINK};
 use crate::load;
 
 /// The forms of a place, for messages.
@@ -128,16 +130,15 @@ impl<'a> Places<'a> {
         }
         let component = load::component(self.runtime, file)?;
         let builder = self.runtime.builder(&component).name(load::name_of(file)).budget(self.budget.of_local());
-        let instance = builder.instantiate().await.map_err(|error| {
-            let failed = Failed::start(&error);
-            match error {
-                isorun::InstantiateError::Start(StartError::Link(LinkError::Missing { .. })) => failed.hint(format!(
-                    "a component of a `local:` place gets no links and no grants; give it a process of its own, \
+        let instance = builder.instantiate().await.map_err(|error| match error {
+            InstantiateError::Start(StartError::Link(LinkError::Missing { .. })) => {
+                Failed::new(LINK, error.to_string()).hint(format!(
+                    "the component of a `local:` place gets no links and no grants; give it a process of its own, \
                      `isorun serve {} --link .. --wasi ..`, and link to it there",
                     file.display()
-                )),
-                _ => failed,
+                ))
             }
+            _ => Failed::start(&error),
         })?;
         tracing::info!(file = %file.display(), instance = instance.name(), "local instance started");
         self.instances.insert(key, instance.clone());

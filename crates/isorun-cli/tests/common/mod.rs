@@ -1,0 +1,159 @@
+//! The real binary, run within bounds: no child outlives its test, and no test waits for ever.
+#![allow(dead_code)] // Each test program uses a part of it.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// How long anything may take here; a loaded machine with an unoptimised build needs seconds.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// A prebuilt guest.
+pub fn prebuilt(name: &str) -> String {
+    format!("{}/../../guests/prebuilt/{name}.wasm", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A folder that goes with the test, for guests compiled from text and files of theirs.
+pub struct Folder(TempDir);
+
+impl Folder {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// A file in it.
+    pub fn file(&self, name: &str, bytes: impl AsRef<[u8]>) -> String {
+        let path = self.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    /// A guest from `guests/wat`, or one of the command's own tests.
+    pub fn wat(&self, name: &str) -> String {
+        let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+        let places = [here.join("tests/wat"), here.join("../../guests/wat")];
+        let text = places.iter().map(|place| place.join(format!("{name}.wat"))).find(|file| file.exists()).unwrap();
+        self.file(&format!("{name}.wasm"), wat::parse_file(text).unwrap())
+    }
+}
+
+/// How the command ended.
+#[derive(Debug)]
+pub struct Done {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+impl Done {
+    /// Checks all that can be seen of an end: code, standard output, and words on standard error.
+    #[track_caller]
+    pub fn check(&self, code: i32, out: &str, err: &[&str]) {
+        assert_eq!((self.code, self.out.as_str()), (Some(code), out), "{self:?}");
+        assert!(!err.is_empty() || self.err.is_empty(), "{self:?}");
+        for words in err {
+            assert!(self.err.contains(words), "`{words}` is missing in:\n{}", self.err);
+        }
+    }
+}
+
+/// A child process that is killed when this is dropped.
+pub struct Running {
+    child: Child,
+    out: Receiver<String>,
+    err: Receiver<String>,
+}
+
+impl Running {
+    pub fn start<S: AsRef<str>>(args: &[S]) -> Self {
+        Self::start_with(args, |_| {})
+    }
+
+    pub fn start_with<S: AsRef<str>>(args: &[S], change: impl FnOnce(&mut Command)) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_isorun"));
+        command.args(args.iter().map(AsRef::as_ref)).env_remove("ISORUN_LOG").env_remove("NO_COLOR");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        change(&mut command);
+        let mut child = command.spawn().unwrap();
+        let (out, err) = (lines(child.stdout.take()), lines(child.stderr.take()));
+        Self { child, out, err }
+    }
+
+    /// The next line of standard output.
+    pub fn out_line(&self) -> String {
+        self.out.recv_timeout(LIMIT).unwrap().trim_end().to_owned()
+    }
+
+    /// The next line of standard error with these words.
+    pub fn err_line(&self, words: &str) -> String {
+        let until = Instant::now() + LIMIT;
+        loop {
+            let line = self.err.recv_timeout(until.saturating_duration_since(Instant::now())).unwrap();
+            if line.contains(words) {
+                return line;
+            }
+        }
+    }
+
+    /// The address that `serve` says it listens at.
+    pub fn address(&self) -> String {
+        let line = self.out_line();
+        line.strip_prefix("listening ").unwrap_or_else(|| panic!("{line}")).to_owned()
+    }
+
+    #[cfg(unix)]
+    pub fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits for its end, and for that of all who write where it writes.
+    pub fn end(mut self) -> Done {
+        let until = Instant::now() + LIMIT;
+        let (out, err) = (rest(&self.out, until), rest(&self.err, until));
+        Done { code: self.child.wait().unwrap().code(), out, err }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs the command to its end.
+pub fn isorun<S: AsRef<str>>(args: &[S]) -> Done {
+    Running::start(args).end()
+}
+
+fn lines(pipe: Option<impl Read + Send + 'static>) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    if let Some(pipe) = pipe {
+        std::thread::spawn(move || {
+            let mut pipe = BufReader::new(pipe);
+            let mut line = String::new();
+            while pipe.read_line(&mut line).is_ok_and(|n| n > 0) && sender.send(std::mem::take(&mut line)).is_ok() {}
+        });
+    }
+    receiver
+}
+
+fn rest(lines: &Receiver<String>, until: Instant) -> String {
+    let mut text = String::new();
+    loop {
+        match lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(line) => text += &line,
+            Err(RecvTimeoutError::Disconnected) => return text,
+            Err(RecvTimeoutError::Timeout) => panic!("not at its end within {LIMIT:?}; so far: {text}"),
+        }
+    }
+}
