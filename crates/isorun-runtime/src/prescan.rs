@@ -110,7 +110,7 @@ fn look(bytes: &[u8]) -> &'static str {
         [b'!', b'<', b'a', b'r', b'c', b'h', b'>', ..] => "a static library",
         _ => match std::str::from_utf8(&bytes[..bytes.len().min(512)]) {
             Ok(text) if text.trim_start().starts_with("(component") || text.trim_start().starts_with(";;") => {
-                "WebAssembly text, which `wasm-tools parse` turns into a component,"
+                "WebAssembly text (`wasm-tools parse` makes it a component)"
             }
             Ok(_) => "text",
             Err(_) => "data of another kind",
