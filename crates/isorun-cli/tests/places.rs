@@ -51,9 +51,12 @@ fn a_served_component_may_have_links_of_its_own() {
     let link = format!("test:counter/counter={}/counter", counter.address());
     let middle = serve(&[&folder.wat("counter-app"), "--link", &link, "--as", "middle"]);
     let middle = middle.address();
-    let (app, link) = (folder.wat("bench-caller"), format!("*={middle}/middle"));
-    // The middle one has other functions than this app imports: the link is made, and refused there.
-    isorun(&["run", &app, "--link", &link, "--invoke", "run"]).check(2, "", &["exports no function"]);
+    // The middle one offers its functions at the root: one link is for one of them.
+    let app = folder.file("add-app.wasm", wat::parse_str(ADD_APP).unwrap());
+    let link = format!("add={middle}/middle");
+    for expected in ["3\n", "6\n"] {
+        isorun(&["run", &app, "--link", &link, "--invoke", "run(3)"]).check(0, expected, &[]);
+    }
     let link = format!("test:counter/counter={middle}/middle");
     isorun(&["run", &folder.wat("counter-app"), "--link", &link, "--invoke", "get()"]).check(
         3,
@@ -61,6 +64,15 @@ fn a_served_component_may_have_links_of_its_own() {
         &["no such function: `test:counter/counter@0.1.0#add` in instance `middle`", "it offers: add, get, slow-add"],
     );
 }
+
+/// Imports a function at the root and calls it.
+const ADD_APP: &str = r#"(component
+    (import "add" (func $add (param "n" u32) (result u64)))
+    (core func $add (canon lower (func $add)))
+    (core module $M (import "" "add" (func $add (param i32) (result i64)))
+      (func (export "run") (param i32) (result i64) (call $add (local.get 0))))
+    (core instance $m (instantiate $M (with "" (instance (export "add" (func $add))))))
+    (func (export "run") (param "n" u32) (result u64) (canon lift (core func $m "run"))))"#;
 
 #[test]
 fn a_singleton_keeps_its_state_between_callers_and_per_call_keeps_none() {
