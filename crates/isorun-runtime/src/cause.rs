@@ -7,13 +7,13 @@ use crate::HostState;
 
 /// A call through a link that failed where the WIT signature has no room to say so.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("call of `{function}` on instance `{instance}` at {place} failed: {failure}")]
+#[error("call of `{function}` on instance `{instance}` {place} failed: {failure}")]
 pub struct LinkFailure {
     /// `interface#function`, or the bare name of a root function.
     pub function: String,
     /// The instance that was called.
     pub instance: String,
-    /// Where it is.
+    /// Where it is: `in this process`, `at tcp://127.0.0.1:7000`.
     pub place: String,
     /// What went wrong.
     pub failure: Failure,

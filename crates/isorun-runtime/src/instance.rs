@@ -45,6 +45,15 @@ pub enum Serving {
         /// How long each may wait, in milliseconds.
         queue_ms: u64,
     },
+    /// A number of stores that are kept, each for one call at a time; which one a call gets is not said.
+    Pool {
+        /// Stores at most.
+        size: usize,
+        /// Callers that may wait; one more is refused as busy.
+        queue_max: usize,
+        /// How long each may wait, in milliseconds.
+        queue_ms: u64,
+    },
     /// A fresh store for each call: no state, full isolation.
     PerCall {
         /// Calls at once; one more is refused as overloaded.
@@ -55,6 +64,12 @@ pub enum Serving {
 impl Serving {
     /// A singleton with the default queue.
     pub const SINGLETON: Self = Self::Singleton { queue_max: QUEUE_MAX, queue_ms: QUEUE_MS };
+    /// A pool of that many stores, with the default queue.
+    #[must_use]
+    pub const fn pool(size: usize) -> Self {
+        Self::Pool { size, queue_max: QUEUE_MAX, queue_ms: QUEUE_MS }
+    }
+
     /// A store for each call, within the default bound.
     pub const PER_CALL: Self = Self::PerCall { at_once_max: AT_ONCE_MAX };
 }
@@ -92,7 +107,10 @@ struct Shared {
     /// A singleton's store; empty before the first call after it was lost.
     live: Arc<Mutex<Option<Live>>>,
     waiting: AtomicUsize,
+    /// Calls at once: of a pool, or of a store for each call.
     at_once: Semaphore,
+    /// A pool's stores that serve nobody.
+    idle: parking_lot::Mutex<Vec<Live>>,
     generation: AtomicU64,
     in_flight: AtomicUsize,
 }
@@ -122,6 +140,9 @@ enum Values {
     Vals(Vec<Val>),
 }
 
+/// A place in a pool; leaving gives it back.
+type Place<'a> = tokio::sync::SemaphorePermit<'a>;
+
 type Outcome = Result<(Values, u64), CallFailed>;
 
 impl Instance {
@@ -135,6 +156,7 @@ impl Instance {
         let ledger = linked.component.ledger().clone();
         let exports = exports(&linked, &ledger).await?;
         let at_once = match serving {
+            Serving::Pool { size, .. } => size.max(1),
             Serving::PerCall { at_once_max } => at_once_max,
             Serving::Singleton { .. } => 0,
         };
@@ -149,6 +171,7 @@ impl Instance {
             live: Arc::new(Mutex::new(None)),
             waiting: AtomicUsize::new(0),
             at_once: Semaphore::new(at_once.min(Semaphore::MAX_PERMITS)),
+            idle: parking_lot::Mutex::new(Vec::new()),
             generation: AtomicU64::new(0),
             in_flight: AtomicUsize::new(0),
             name,
@@ -157,6 +180,7 @@ impl Instance {
             shared.fresh().await.map_err(|fault| StartError::Start { instance: shared.name.to_string(), fault })?;
         match serving {
             Serving::Singleton { .. } => *shared.live.lock().await = Some(live),
+            Serving::Pool { .. } => shared.idle.lock().push(live),
             Serving::PerCall { .. } => drop(live),
         }
         Ok(Self { shared })
@@ -388,6 +412,13 @@ impl Shared {
                     Err(_) => Err(deadline(started).into()),
                 }
             }
+            Serving::Pool { queue_max, queue_ms, .. } => {
+                let _permit = self.place(cx.deadline, queue_max, queue_ms).await?;
+                match timeout_at(cx.deadline.into(), self.pooled(at, cx, args)).await {
+                    Ok(outcome) => outcome,
+                    Err(_) => Err(deadline(started).into()),
+                }
+            }
             Serving::PerCall { at_once_max } => {
                 let Ok(_permit) = self.at_once.try_acquire() else {
                     let what = format!("calls at once into instance `{}`", self.name);
@@ -408,15 +439,35 @@ impl Shared {
         queue_max: usize,
         queue_ms: u64,
     ) -> Result<OwnedMutexGuard<Option<Live>>, Failure> {
-        if let Ok(slot) = self.live.clone().try_lock_owned() {
-            return Ok(slot);
+        match self.live.clone().try_lock_owned() {
+            Ok(slot) => Ok(slot),
+            Err(_) => self.wait(deadline_at, queue_max, queue_ms, self.live.clone().lock_owned()).await,
         }
+    }
+
+    /// A place in the pool, at once or after a bounded wait.
+    async fn place(&self, deadline_at: Instant, queue_max: usize, queue_ms: u64) -> Result<Place<'_>, Failure> {
+        let permit = match self.at_once.try_acquire() {
+            Ok(permit) => Ok(permit),
+            Err(_) => self.wait(deadline_at, queue_max, queue_ms, self.at_once.acquire()).await?,
+        };
+        permit.map_err(|_| Fault::Bug { detail: "a pool without places".into() }.into())
+    }
+
+    /// Waits in the queue, for as long as its bounds allow.
+    async fn wait<T>(
+        &self,
+        deadline_at: Instant,
+        queue_max: usize,
+        queue_ms: u64,
+        free: impl Future<Output = T>,
+    ) -> Result<T, Failure> {
         let started = Instant::now();
         let busy = |waited_ms| Failure::from(Refusal::Busy { instance: self.name.to_string(), waited_ms });
         let _place = Counted::up_to(&self.waiting, queue_max).ok_or_else(|| busy(0))?;
         let until = started + Duration::from_millis(queue_ms);
-        match timeout_at(until.min(deadline_at).into(), self.live.clone().lock_owned()).await {
-            Ok(slot) => Ok(slot),
+        match timeout_at(until.min(deadline_at).into(), free).await {
+            Ok(free) => Ok(free),
             Err(_) if deadline_at < until => Err(deadline(started)),
             Err(_) => Err(busy(queue_ms)),
         }
@@ -450,6 +501,22 @@ impl Shared {
                     "a singleton lost its store and its state; the next call gets a fresh one");
             }
             Ok(_) => {}
+        }
+        outcome
+    }
+
+    /// A whole call in one of the pool's stores, which is lost if the call is given up.
+    async fn pooled(&self, at: usize, cx: &CallContext, args: Values) -> Outcome {
+        let idle = self.idle.lock().pop();
+        let mut live = match idle {
+            Some(live) => live,
+            None => self.fresh().await.map_err(Failure::from)?,
+        };
+        let tree = cx.fuel.unwrap_or(self.budget.fuel_tree);
+        let allowance = Allowance { own: self.budget.fuel, tree, deadline: cx.deadline };
+        let (outcome, keep) = self.run(&mut live, at, cx, args, allowance).await;
+        if keep {
+            self.idle.lock().push(live);
         }
         outcome
     }

@@ -30,7 +30,7 @@ pub use limiter::WasmResourceLimiter;
 pub use link::{Link, LinkError, LinkTarget, Missing, Offer, Resolved, Selector, resolve};
 pub use linker::{LinkedComponent, link};
 pub use store::{HostState, IsorunCtx};
-pub use stub::CalleeLink;
+pub use stub::{CalleeLink, OnFailure, UnknownPolicy};
 pub use system::SystemComponent;
 /// The engine beneath, in the version that this crate is built with.
 pub use wasmtime;

@@ -5,9 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use isorun_core::Failure;
-use isorun_ledger::{Difference, Interface, Ledger, Obstacle, names_match, nearest};
+use isorun_ledger::{Difference, Function, Interface, Ledger, Obstacle, names_match, nearest};
 
-use crate::stub::CalleeLink;
+use crate::stub::{CalleeLink, OnFailure, Room};
 use crate::{LoadError, SystemComponent};
 
 /// Which imports a link is for.
@@ -95,7 +95,7 @@ impl LinkTarget {
     fn place(&self) -> String {
         match self {
             Self::System(_) => "the host".into(),
-            Self::Callee(link) => format!("instance `{}` at {}", link.instance, link.place),
+            Self::Callee(link) => format!("instance `{}` {}", link.instance, link.place),
         }
     }
 }
@@ -190,7 +190,7 @@ pub enum LinkError {
         obstacles: Vec<Obstacle>,
     },
     /// The two sides disagree about types.
-    #[error("`{import}` is not the same at {place}:\n{difference}")]
+    #[error("`{import}` is not the same in {place}:\n{difference}")]
     Incompatible {
         /// The import.
         import: String,
@@ -198,6 +198,19 @@ pub enum LinkError {
         place: String,
         /// Every mismatch, with its path.
         difference: Difference,
+    },
+    /// A failure policy that no function of the link has room for.
+    #[error(
+        "no function of `{import}` has room for `{policy}` in its error type, so each would trap; its results: {}",
+        listed(results)
+    )]
+    NoRoom {
+        /// The import.
+        import: String,
+        /// The policy.
+        policy: OnFailure,
+        /// Each function's result type, as WIT.
+        results: Vec<String>,
     },
     /// The other side did not agree to the link.
     #[error("cannot link `{import}` to {place}: {failure}{}", on_offer(offers))]
@@ -356,15 +369,40 @@ fn admissible(ledger: &Ledger, import: &Interface, functions: &[String], target:
                 None => Ok(()),
             }
         }
-        LinkTarget::Callee(_) => {
+        LinkTarget::Callee(link) => {
             let mut obstacles = import.obstacles(&ledger.types);
             obstacles.retain(|obstacle| obstacle.function.as_ref().is_none_or(|name| functions.contains(name)));
-            if obstacles.is_empty() {
-                return Ok(());
+            if !obstacles.is_empty() {
+                return Err(LinkError::NotCarried { import: label(), place: target.place(), obstacles });
             }
-            Err(LinkError::NotCarried { import: label(), place: target.place(), obstacles })
+            let linked = import.functions.iter().filter(|function| functions.contains(&function.name));
+            room(ledger, linked, &link.on_failure).map_err(|results| {
+                let policy = link.on_failure.clone();
+                LinkError::NoRoom { import: label(), policy, results }
+            })
         }
     }
+}
+
+/// A policy that was chosen must be good for something; the functions' results where it is not.
+fn room<'f>(
+    ledger: &Ledger,
+    functions: impl Iterator<Item = &'f Function>,
+    policy: &OnFailure,
+) -> Result<(), Vec<String>> {
+    if matches!(policy, OnFailure::RpcError | OnFailure::Trap) {
+        return Ok(());
+    }
+    let mut results = Vec::new();
+    for function in functions {
+        if Room::of(&ledger.types, function.result, policy) != Room::None {
+            return Ok(());
+        }
+        let result =
+            function.result.map_or_else(|| "nothing".to_owned(), |result| ledger.types.wit(result).to_string());
+        results.push(format!("{}: {result}", function.name));
+    }
+    Err(results)
 }
 
 fn not_imported(ledger: &Ledger, selector: &Selector) -> LinkError {

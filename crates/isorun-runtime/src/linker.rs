@@ -97,7 +97,7 @@ async fn refused(
     failure: Failure,
 ) -> LinkError {
     let link = bound.link();
-    let place = format!("instance `{}` at {}", link.instance, link.place);
+    let place = format!("instance `{}` {}", link.instance, link.place);
     let label = import.name.clone().unwrap_or_else(|| resolved.functions.join(", "));
     let packed = match &failure {
         Failure::Refused(Refusal::Incompatible { ledger, .. }) => Some(ledger.clone()),

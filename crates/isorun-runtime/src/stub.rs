@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use isorun_core::{BindRequest, Bound, CallContext, CallFailed, Callee, Failure, FunctionIndex, Refusal};
-use isorun_ledger::{Function, TypeDef, TypeId, TypeRegistry};
+use isorun_ledger::{Case, Function, TypeDef, TypeId, TypeRegistry};
 use tokio::sync::OnceCell;
 use tokio::time::timeout_at;
 use wasmtime::StoreContextMut;
@@ -21,12 +21,70 @@ pub struct CalleeLink {
     pub callee: Arc<dyn Callee>,
     /// Its instance's name, for messages.
     pub instance: String,
-    /// Where it is, for messages: `this process`, `tcp://127.0.0.1:7000`.
+    /// Where it is, for messages: `in this process`, `at tcp://127.0.0.1:7000`.
     pub place: String,
     /// How long one call may take, in milliseconds; the caller's own remaining time may be less.
     pub deadline_ms: u64,
     /// Binds and checks at the first call rather than when the link is made.
     pub lazy: bool,
+    /// What the guest gets for a call that fails.
+    pub on_failure: OnFailure,
+}
+
+/// What a guest gets for a call through a link that fails.
+///
+/// Whatever is chosen, a function whose type has no room for it traps, with the cause in the message.
+///
+/// ```
+/// use isorun_runtime::OnFailure;
+/// assert_eq!("case:io".parse(), Ok(OnFailure::Case("io".into())));
+/// assert_eq!(OnFailure::Text.to_string(), "text");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum OnFailure {
+    /// An error value where the function's error type is `isorun:link`'s own `rpc-error`; otherwise a trap.
+    #[default]
+    RpcError,
+    /// A trap, always.
+    Trap,
+    /// This case of the function's own error type; with the cause, if the case carries a string.
+    Case(String),
+    /// The cause as text, where the function's error type is `string`.
+    Text,
+}
+
+impl std::fmt::Display for OnFailure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::RpcError => f.write_str("rpc-error"),
+            Self::Trap => f.write_str("trap"),
+            Self::Case(name) => write!(f, "case:{name}"),
+            Self::Text => f.write_str("text"),
+        }
+    }
+}
+
+/// A text that is no failure policy.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is no failure policy: rpc-error, trap, text, or case:NAME")]
+pub struct UnknownPolicy {
+    /// The text.
+    pub text: String,
+}
+
+impl std::str::FromStr for OnFailure {
+    type Err = UnknownPolicy;
+
+    fn from_str(text: &str) -> Result<Self, UnknownPolicy> {
+        match (text, text.strip_prefix("case:")) {
+            ("rpc-error", _) => Ok(Self::RpcError),
+            ("trap", _) => Ok(Self::Trap),
+            ("text", _) => Ok(Self::Text),
+            (_, Some(name)) if !name.is_empty() => Ok(Self::Case(name.into())),
+            _ => Err(UnknownPolicy { text: text.into() }),
+        }
+    }
 }
 
 /// The functions of one import that go to one callee.
@@ -51,7 +109,7 @@ impl BoundLink {
             return Ok(bound);
         }
         let bind = self.bound.get_or_try_init(|| self.link.callee.bind(&self.request));
-        let late = |_| Failure::NotSent { cause: format!("{} did not answer a bind in time", self.link.place) };
+        let late = |_| Failure::NotSent { cause: format!("no answer to a bind {} in time", self.link.place) };
         timeout_at(deadline.into(), bind).await.map_err(late)?
     }
 
@@ -66,14 +124,51 @@ pub(crate) struct Stub {
     pub(crate) function: Function,
     pub(crate) to: Arc<BoundLink>,
     pub(crate) index: FunctionIndex,
-    /// The function's error type is isorun's own `rpc-error`.
-    rpc_error: bool,
+    room: Room,
+}
+
+/// What a function's result type has room for when a call fails.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// Nothing, or nothing wanted: the guest traps.
+    None,
+    RpcError,
+    Text,
+    /// A case of a variant; whether it carries a string.
+    Case {
+        name: String,
+        text: bool,
+    },
+    /// A case of an enum.
+    Enum {
+        name: String,
+    },
+}
+
+impl Room {
+    /// The room that `policy` finds in a function's result type.
+    pub(crate) fn of(types: &TypeRegistry, result: Option<TypeId>, policy: &OnFailure) -> Self {
+        let Some(TypeDef::Result { err: Some(err), .. }) = result.map(|result| types.def(result)) else {
+            return Self::None;
+        };
+        let is_string = |ty: TypeId| matches!(types.def(ty), TypeDef::String);
+        match (policy, types.def(*err)) {
+            (OnFailure::RpcError, TypeDef::Variant(cases)) if is_rpc_error(types, cases) => Self::RpcError,
+            (OnFailure::Text, TypeDef::String) => Self::Text,
+            (OnFailure::Case(name), TypeDef::Variant(cases)) => {
+                let case = cases.iter().find(|case| case.name == *name && case.ty.is_none_or(is_string));
+                case.map_or(Self::None, |case| Self::Case { name: name.clone(), text: case.ty.is_some() })
+            }
+            (OnFailure::Case(name), TypeDef::Enum(names)) if names.contains(name) => Self::Enum { name: name.clone() },
+            _ => Self::None,
+        }
+    }
 }
 
 impl Stub {
     pub(crate) fn new(types: Arc<TypeRegistry>, function: Function, to: Arc<BoundLink>, index: FunctionIndex) -> Self {
-        let rpc_error = function.result.is_some_and(|result| fails_with_rpc_error(&types, result));
-        Self { types, function, to, index, rpc_error }
+        let room = Room::of(&types, function.result, &to.link.on_failure);
+        Self { types, function, to, index, room }
     }
 
     /// Makes one call on behalf of the guest in `store`.
@@ -117,10 +212,15 @@ impl Stub {
 
     /// What the guest gets for a failed call: an error value where its type has room for one.
     pub(crate) fn failed(&self, failure: Failure) -> wasmtime::Result<Val> {
-        if self.rpc_error {
-            return Ok(Val::Result(Err(Some(Box::new(rpc_error(&failure))))));
-        }
-        Err(self.link_failure(failure).into())
+        let text = |failure: Failure| Box::new(Val::String(failure.to_string()));
+        let error = match &self.room {
+            Room::None => return Err(self.link_failure(failure).into()),
+            Room::RpcError => rpc_error(&failure),
+            Room::Text => *text(failure),
+            Room::Case { name, text: carries } => Val::Variant(name.clone(), carries.then(|| text(failure))),
+            Room::Enum { name } => Val::Enum(name.clone()),
+        };
+        Ok(Val::Result(Err(Some(Box::new(error)))))
     }
 
     pub(crate) fn link_failure(&self, failure: Failure) -> LinkFailure {
@@ -147,9 +247,7 @@ const RPC_ERROR: [(&str, bool); 6] = [
     ("cancelled", false),
 ];
 
-fn fails_with_rpc_error(types: &TypeRegistry, result: TypeId) -> bool {
-    let TypeDef::Result { err: Some(err), .. } = types.def(result) else { return false };
-    let TypeDef::Variant(cases) = types.def(*err) else { return false };
+fn is_rpc_error(types: &TypeRegistry, cases: &[Case]) -> bool {
     let is_string = |ty: Option<TypeId>| ty.map(|ty| matches!(types.def(ty), TypeDef::String));
     cases.len() == RPC_ERROR.len()
         && cases

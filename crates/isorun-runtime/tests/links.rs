@@ -26,9 +26,10 @@ fn to(callee: &Instance, selector: &str) -> Link {
     let target = CalleeLink {
         callee: Arc::new(callee.clone()),
         instance: callee.name().into(),
-        place: "this process".into(),
+        place: "in this process".into(),
         deadline_ms: 30_000,
         lazy: false,
+        on_failure: OnFailure::default(),
     };
     Link { selector: Selector::parse(selector), target: LinkTarget::Callee(target) }
 }

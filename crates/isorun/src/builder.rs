@@ -5,8 +5,8 @@ use std::sync::Arc;
 use isorun_core::{Budget, DEADLINE_MS_DEFAULT};
 use isorun_ledger::Interface;
 use isorun_runtime::{
-    CalleeLink, Instance, InstanceOptions, Link, LinkError, LinkTarget, LoadedComponent, Selector, Serving, StartError,
-    SystemComponent, link,
+    CalleeLink, Instance, InstanceOptions, Link, LinkError, LinkTarget, LoadedComponent, OnFailure, Selector, Serving,
+    StartError, SystemComponent, link,
 };
 use isorun_system::{Wasi, how_to_grant};
 
@@ -47,6 +47,7 @@ struct Pending {
     to: Linkable,
     lazy: bool,
     deadline_ms: u64,
+    on_failure: OnFailure,
 }
 
 impl InstanceBuilder {
@@ -77,7 +78,8 @@ impl InstanceBuilder {
     #[must_use]
     pub fn link(mut self, import: &str, to: Linkable) -> Self {
         let selector = Selector::parse(import);
-        self.links.push(Pending { selector, to, lazy: false, deadline_ms: DEADLINE_MS_DEFAULT });
+        let on_failure = OnFailure::default();
+        self.links.push(Pending { selector, to, lazy: false, deadline_ms: DEADLINE_MS_DEFAULT, on_failure });
         self
     }
 
@@ -95,6 +97,15 @@ impl InstanceBuilder {
     pub fn deadline_ms(mut self, deadline_ms: u64) -> Self {
         if let Some(last) = self.links.last_mut() {
             last.deadline_ms = deadline_ms;
+        }
+        self
+    }
+
+    /// What the guest gets for a call through the last link that fails; [`OnFailure::RpcError`] unless set.
+    #[must_use]
+    pub fn on_failure(mut self, policy: OnFailure) -> Self {
+        if let Some(last) = self.links.last_mut() {
+            last.on_failure = policy;
         }
         self
     }
@@ -174,9 +185,10 @@ impl InstanceBuilder {
                 place,
                 deadline_ms: pending.deadline_ms,
                 lazy: pending.lazy,
+                on_failure: pending.on_failure.clone(),
             })
         };
-        let here = || "this process".to_owned();
+        let here = || "in this process".to_owned();
         let target = match &pending.to {
             Linkable::System(component) => LinkTarget::System(component.clone()),
             Linkable::LocalInstance(LocalInstance::Handle(handle)) => {
@@ -189,8 +201,8 @@ impl InstanceBuilder {
             Linkable::Remote { transport, remote_instance } => {
                 let remote = self.runtime.remote(transport, remote_instance);
                 let place = match transport {
-                    RemoteEnd::Transport(transport) => transport.place(),
-                    RemoteEnd::Peer(peer) => peer.identity().to_string(),
+                    RemoteEnd::Transport(transport) => format!("at {}", transport.place()),
+                    RemoteEnd::Peer(peer) => format!("at {}", peer.identity()),
                 };
                 callee(Arc::new(remote), remote_instance, place)
             }

@@ -9,8 +9,8 @@ use common::{bounded, leaf, load, ok, serve_channel, small, wat_guest};
 use isorun::wasmtime::StoreContextMut;
 use isorun::wasmtime::component::Linker;
 use isorun::{
-    BindRequest, Budget, CallContext, Callee, Failure, Fault, FunctionIndex, HostState, InstanceHandle, Refusal,
-    Runtime, Serving, SystemComponent, TcpTransport, TcpTransportListener, Transport, Val, wasmtime,
+    BindRequest, Budget, CallContext, Callee, Failure, Fault, FunctionIndex, HostState, InstanceHandle, OnFailure,
+    Refusal, Runtime, Serving, SystemComponent, TcpTransport, TcpTransportListener, Transport, Val, wasmtime,
 };
 use tokio::sync::Semaphore;
 
@@ -427,4 +427,121 @@ async fn handles_are_bounded() {
     let error = app(1).await.exec("run", &read).await.unwrap_err();
     let Failure::Failed(Fault::OverBudget { what, limit, .. }) = &*error.failure else { panic!("{error}") };
     assert_eq!((what.as_str(), *limit), ("max_handles", 1));
+}
+
+/// Links a guest to a provider over TCP, calls once, stops the provider's host for good, and calls again.
+async fn after_the_peer_was_killed(
+    guest: Vec<u8>,
+    provider: Vec<u8>,
+    import: &str,
+    policy: OnFailure,
+    call: (&str, Val),
+) -> (InstanceHandle, Result<Vec<Val>, isorun::CallError>) {
+    let far = Runtime::new().unwrap();
+    far.builder(&far.load(provider).unwrap()).register_as("far").instantiate().await.unwrap();
+    let listener = TcpTransportListener::bind("127.0.0.1:0").await.unwrap();
+    let transport = Arc::new(TcpTransport::new(&isorun::Listener::address(&listener)).unwrap());
+    let server = tokio::spawn(async move { far.serve(Box::new(listener)).await });
+
+    let near = Runtime::new().unwrap();
+    let app = near.builder(&near.load(guest).unwrap()).link_remote(import, transport, "far").on_failure(policy);
+    let app = app.instantiate().await.unwrap();
+    let (function, arg) = call;
+    app.exec(function, std::slice::from_ref(&arg)).await.unwrap();
+    server.abort();
+    assert!(server.await.unwrap_err().is_cancelled());
+    let result = bounded(app.exec(function, &[arg])).await;
+    (app, result)
+}
+
+const GET_APP: &[u8] = include_bytes!("../../../guests/prebuilt/get-app.wasm");
+
+async fn get_after_the_peer_was_killed(policy: OnFailure) -> (InstanceHandle, Result<Vec<Val>, isorun::CallError>) {
+    let call = ("get-once", Val::String("k".into()));
+    after_the_peer_was_killed(GET_APP.to_vec(), common::KV_PROVIDER.to_vec(), "demo:kv/store", policy, call).await
+}
+
+#[tokio::test]
+async fn a_guest_told_by_a_case_of_its_own_error_type_lives_on_after_its_peer_was_killed() {
+    // One case carries a string, the other nothing.
+    for case in ["io", "denied"] {
+        let (app, result) = get_after_the_peer_was_killed(OnFailure::Case(case.into())).await;
+        assert_eq!(result.unwrap(), [Val::Bool(false)]);
+        assert_eq!(app.generation(), 1);
+        assert_eq!(app.exec("no-get", &[Val::String("k".into())]).await.unwrap(), [Val::Bool(false)]);
+    }
+}
+
+#[tokio::test]
+async fn a_guest_told_in_text_lives_on_after_its_peer_was_killed() {
+    let call = ("echo-result", ok(Val::U32(5)));
+    let (guest, provider) = (wat_guest("types-app"), wat_guest("types-provider"));
+    let (app, result) = after_the_peer_was_killed(guest, provider, "test:types/all", OnFailure::Text, call).await;
+    let result = result.unwrap();
+    let Val::Result(Err(Some(told))) = &result[0] else { panic!("{result:?}") };
+    assert!(matches!(&**told, Val::String(told) if told.starts_with("not sent: ")), "{told:?}");
+    assert_eq!(app.generation(), 1);
+    // A function without room for text traps all the same.
+    let error = app.exec("echo-u8", &[Val::U8(1)]).await.unwrap_err();
+    assert!(error.to_string().contains("test:types/all@0.1.0#echo-u8"), "{error}");
+}
+
+#[tokio::test]
+async fn a_guest_that_is_to_trap_does_so_with_the_cause_and_has_a_fresh_store_next() {
+    let (app, result) = get_after_the_peer_was_killed(OnFailure::Trap).await;
+    let error = result.unwrap_err().to_string();
+    for part in ["demo:kv/store@0.1.0#get", "instance `far` at tcp://127.0.0.1:", "not sent: "] {
+        assert!(error.contains(part), "{part} in {error}");
+    }
+    assert_eq!(app.exec("no-get", &[Val::String("k".into())]).await.unwrap(), [Val::Bool(false)]);
+    assert_eq!(app.generation(), 2);
+
+    // Even where the guest's own type has room for isorun's error.
+    let call = ("forward", Val::U32(7));
+    let (guest, provider) = (wat_guest("fail-app"), wat_guest("fail-provider"));
+    let (_, result) = after_the_peer_was_killed(guest, provider, "test:fail/svc", OnFailure::Trap, call).await;
+    assert!(result.unwrap_err().to_string().contains("not sent: "));
+}
+
+#[tokio::test]
+async fn a_policy_that_no_function_has_room_for_is_a_link_error() {
+    let runtime = Runtime::new().unwrap();
+    let component = runtime.load(GET_APP.to_vec()).unwrap();
+    for policy in [OnFailure::Text, OnFailure::Case("nothing".into())] {
+        let app = runtime.builder(&component).link_local("demo:kv/store", "kv").lazy().on_failure(policy.clone());
+        let error = app.instantiate().await.unwrap_err().to_string();
+        assert!(error.contains(&format!("has room for `{policy}`")) && error.contains("get: result<"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_pool_serves_as_many_at_once_as_it_has_stores_and_queues_the_rest() {
+    let (runtime, door) = (Runtime::new().unwrap(), Door::new());
+    let serving = Serving::Pool { size: 2, queue_max: 1, queue_ms: 20_000 };
+    let waiter = waiter(&runtime, &door, serving).await;
+    let running = [spawn_run(&waiter), spawn_run(&waiter)];
+    door.reached_by(2).await;
+    let queued = spawn_run(&waiter);
+    tokio::task::yield_now().await;
+    tokio::task::yield_now().await;
+    let refused = bounded(waiter.exec("run", &[])).await.unwrap_err();
+    assert!(matches!(&*refused.failure, Failure::Refused(Refusal::Busy { waited_ms: 0, .. })), "{refused}");
+    door.let_through(3);
+    for call in running {
+        bounded(call).await.unwrap().unwrap();
+    }
+    bounded(queued).await.unwrap().unwrap();
+    assert_eq!(waiter.generation(), 2, "a pool of two needs two stores for three calls");
+}
+
+#[tokio::test]
+async fn a_pool_gives_up_the_store_of_a_caller_that_left() {
+    let (runtime, door) = (Runtime::new().unwrap(), Door::new());
+    let waiter = waiter(&runtime, &door, Serving::pool(1)).await;
+    let hasty = isorun::CallOptions { deadline_ms: 20 };
+    let left = bounded(waiter.exec_with("run", &[], hasty)).await.unwrap_err();
+    assert!(matches!(*left.failure, Failure::Deadline { .. }), "{left}");
+    door.let_through(1);
+    bounded(waiter.exec("run", &[])).await.unwrap();
+    assert_eq!(waiter.generation(), 2);
 }

@@ -65,7 +65,7 @@ async fn the_closest_link_takes_an_import_and_two_as_close_are_refused() {
     let twice = kv_app(&runtime).link_local("demo:kv/store", &kv).link_system("demo:kv/store", InMemoryKv::new());
     let (error, told) = refused(twice).await;
     assert!(matches!(error, LinkError::LinkedTwice { .. }), "{told}");
-    assert!(told.contains("instance `kv` at this process") && told.contains("the host"), "{told}");
+    assert!(told.contains("instance `kv` in this process") && told.contains("the host"), "{told}");
 }
 
 #[tokio::test]
