@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 use wasmtime::{Config, Engine, WasmBacktraceDetails};
 
 use crate::LoadError;
+use crate::manager::Held;
 
 /// How often guests that compute without end let others run, in milliseconds.
 pub const EPOCH_MS: u64 = 5;
@@ -31,6 +32,7 @@ pub struct WasmtimeEngine {
 struct Shared {
     engine: Engine,
     compiles: Arc<Semaphore>,
+    held: Held,
 }
 
 impl WasmtimeEngine {
@@ -53,13 +55,23 @@ impl WasmtimeEngine {
             .wasm_backtrace_details(WasmBacktraceDetails::Disable);
         let engine = Engine::new(&config).map_err(|e| LoadError::Engine { cause: format!("{e:#}") })?;
         tick(&engine)?;
-        Ok(Self { shared: Arc::new(Shared { engine, compiles: Arc::new(Semaphore::new(COMPILES_MAX)) }) })
+        Ok(Self {
+            shared: Arc::new(Shared {
+                engine,
+                compiles: Arc::new(Semaphore::new(COMPILES_MAX)),
+                held: Held::default(),
+            }),
+        })
     }
 
     /// The engine beneath.
     #[must_use]
     pub fn engine(&self) -> &Engine {
         &self.shared.engine
+    }
+
+    pub(crate) fn held(&self) -> &Held {
+        &self.shared.held
     }
 
     /// Compiles on a thread that may block, at most [`COMPILES_MAX`] at once.

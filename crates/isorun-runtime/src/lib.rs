@@ -15,6 +15,8 @@ pub mod introspect;
 mod limiter;
 mod link;
 mod linker;
+mod loader;
+mod manager;
 pub mod prescan;
 mod store;
 mod stub;
@@ -29,6 +31,8 @@ pub use instance::{
 pub use limiter::WasmResourceLimiter;
 pub use link::{Link, LinkError, LinkTarget, Missing, Offer, Resolved, Selector, resolve};
 pub use linker::{LinkedComponent, link};
+pub use loader::{FileComponentLoader, InMemoryComponentLoader};
+pub use manager::{StoreManager, apply_limits, register_host_functions};
 pub use store::{HostState, IsorunCtx};
 pub use stub::{CalleeLink, OnFailure, UnknownPolicy};
 pub use system::SystemComponent;

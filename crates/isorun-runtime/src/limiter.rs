@@ -29,6 +29,10 @@ impl WasmResourceLimiter {
         &self.budget
     }
 
+    pub(crate) fn set_budget(&mut self, budget: Budget) {
+        self.budget = budget;
+    }
+
     /// Bytes that all memories hold now.
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {

@@ -50,6 +50,12 @@ impl HostState {
         &self.limiter
     }
 
+    /// Changes the limits; what is handed out already stays.
+    pub(crate) fn limit(&mut self, budget: Budget) {
+        self.call = Underway::idle(&budget);
+        self.limiter.set_budget(budget);
+    }
+
     pub(crate) fn limiter_mut(&mut self) -> &mut WasmResourceLimiter {
         &mut self.limiter
     }

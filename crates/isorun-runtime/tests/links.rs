@@ -5,8 +5,8 @@ use std::sync::Arc;
 use isorun_core::{Budget, Failure, Fault};
 use isorun_runtime::wasmtime::component::Val;
 use isorun_runtime::{
-    CallOptions, CalleeLink, Instance, InstanceOptions, Link, LinkError, LinkTarget, LoadedComponent, Selector,
-    Serving, WasmtimeEngine, link,
+    CallOptions, CalleeLink, Instance, InstanceOptions, Link, LinkError, LinkTarget, LoadedComponent, OnFailure,
+    Selector, Serving, WasmtimeEngine, link,
 };
 
 const KV_APP: &[u8] = include_bytes!("../../../guests/prebuilt/kv-app.wasm");
