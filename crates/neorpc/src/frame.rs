@@ -72,11 +72,11 @@ kinds! {
     Described = 9, "described";
     /// Calls a function that it names in full.
     CallSelfContained = 10, "call-self-contained";
-    /// Reserved: asks for a sign of life.
+    /// Asks for a sign of life.
     Ping = 11, "ping";
-    /// Reserved: answers a ping.
+    /// Answers a ping.
     Pong = 12, "pong";
-    /// Reserved: announces the end of the connection.
+    /// Announces the end of the connection.
     GoingAway = 13, "going-away";
     /// Reserved: a part of a large payload.
     Chunk = 14, "chunk";
@@ -117,6 +117,12 @@ pub enum Frame {
     Described(DescribedFrame),
     /// Calls a function that it names in full.
     SelfContained(SelfContainedCall),
+    /// Asks for a sign of life; the number is the sender's own, and grows.
+    Ping(u64),
+    /// Answers the ping of that number.
+    Pong(u64),
+    /// Announces the end of the connection: its sender takes no request above this one.
+    GoingAway(RequestId),
 }
 
 /// Why bytes are no frame, or a frame has no bytes.
@@ -208,11 +214,14 @@ impl Frame {
             Kind::Call => Self::Call(CallFrame::read(&mut input)?),
             Kind::Reply => Self::Reply(ReplyFrame::read(&mut input)?),
             Kind::Failure => Self::Failure(FailureFrame::read(&mut input)?),
-            Kind::Cancel => Self::Cancel(read_cancel(&mut input)?),
+            Kind::Cancel => Self::Cancel(RequestId(read_number(&mut input)?)),
             Kind::Describe => Self::Describe(DescribeFrame::read(&mut input)?),
             Kind::Described => Self::Described(DescribedFrame::read(&mut input)?),
             Kind::CallSelfContained => Self::SelfContained(SelfContainedCall::read(&mut input)?),
-            Kind::Ping | Kind::Pong | Kind::GoingAway | Kind::Chunk | Kind::Credit | Kind::Drop => {
+            Kind::Ping => Self::Ping(read_number(&mut input)?),
+            Kind::Pong => Self::Pong(read_number(&mut input)?),
+            Kind::GoingAway => Self::GoingAway(RequestId(read_number(&mut input)?)),
+            Kind::Chunk | Kind::Credit | Kind::Drop => {
                 return Err(FrameError::Unsupported { number });
             }
         };
@@ -235,7 +244,10 @@ impl Frame {
             Self::Call(call) => Self::encode_call(call),
             Self::Reply(reply) => Self::encode_reply(reply),
             Self::Failure(failure) => pack(kind, 256, |out| failure.write(out)),
-            Self::Cancel(id) => pack(kind, 32, |out| write_cancel(*id, out)),
+            Self::Cancel(RequestId(number))
+            | Self::GoingAway(RequestId(number))
+            | Self::Ping(number)
+            | Self::Pong(number) => pack(kind, 32, |out| write_number(*number, out)),
             Self::Describe(describe) => pack(kind, 64, |out| describe.write(out)),
             Self::Described(described) => pack(kind, 64, |out| described.write(out)),
             Self::SelfContained(call) => Self::encode_self_contained(call),
@@ -257,6 +269,9 @@ impl Frame {
             Self::Describe(_) => Kind::Describe,
             Self::Described(_) => Kind::Described,
             Self::SelfContained(_) => Kind::CallSelfContained,
+            Self::Ping(_) => Kind::Ping,
+            Self::Pong(_) => Kind::Pong,
+            Self::GoingAway(_) => Kind::GoingAway,
         }
     }
 
@@ -298,15 +313,15 @@ fn read_unbind(input: &mut Reader<'_>) -> Result<BindingId, FrameError> {
     Ok(binding)
 }
 
-fn write_cancel(id: RequestId, out: &mut Writer) -> Result<(), FrameError> {
+fn write_number(number: u64, out: &mut Writer) -> Result<(), FrameError> {
     out.begin()?;
-    out.u64(id.0)?;
+    out.u64(number)?;
     out.end()
 }
 
-fn read_cancel(input: &mut Reader<'_>) -> Result<RequestId, FrameError> {
+fn read_number(input: &mut Reader<'_>) -> Result<u64, FrameError> {
     input.begin()?;
-    let id = RequestId(input.u64()?);
+    let number = input.u64()?;
     input.end()?;
-    Ok(id)
+    Ok(number)
 }

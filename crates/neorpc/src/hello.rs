@@ -4,6 +4,12 @@ use crate::codec::{Reader, Writer, required, set};
 use crate::frame::FrameError;
 use crate::limits::{BINDINGS_MAX, CALLS_MAX, FEATURES_MAX, FRAME_BYTES_MAX, FRAME_BYTES_MIN, NAME_BYTES_MAX, VERSION};
 
+/// The feature of an end that answers a ping, and may send one.
+pub const FEATURE_PING: &str = "ping";
+
+/// The feature of an end that understands a going-away, and may send one.
+pub const FEATURE_GOING_AWAY: &str = "going-away";
+
 /// What one end may ask of the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PeerLimits {
@@ -48,7 +54,14 @@ impl Hello {
     /// This crate's own hello.
     #[must_use]
     pub fn new(limits: PeerLimits) -> Self {
-        Self { version: VERSION, limits: limits.clamped(), features: Vec::new() }
+        let features = vec![FEATURE_GOING_AWAY.to_owned(), FEATURE_PING.to_owned()];
+        Self { version: VERSION, limits: limits.clamped(), features }
+    }
+
+    /// Whether it lists that feature.
+    #[must_use]
+    pub fn has(&self, feature: &str) -> bool {
+        self.features.iter().any(|listed| listed == feature)
     }
 
     pub(crate) fn write(&self, out: &mut Writer) -> Result<(), FrameError> {

@@ -19,10 +19,10 @@ pub use bind::{BindFrame, BoundFrame, DescribeFrame, DescribedFrame, FunctionTab
 pub use call::{CallFrame, Companions, FailureFrame, ReplyFrame, SelfContainedCall};
 pub use connection::{Connection, Event, ProtocolError};
 pub use frame::{Frame, FrameError, Kind};
-pub use hello::{Hello, PeerLimits};
+pub use hello::{FEATURE_GOING_AWAY, FEATURE_PING, Hello, PeerLimits};
 pub use id::{BindingId, RequestId};
 pub use limits::{
     ARGS_BYTES_MAX, BINDINGS_MAX, CALLS_MAX, DEADLINE_MS_MAX, FEATURES_MAX, FRAME_BYTES_MAX, FRAME_BYTES_MIN,
-    FUNCTIONS_MAX, HELLO_MS_MAX, NAME_BYTES_MAX, QUEUE_BYTES_MAX, QUEUE_BYTES_SOFT, QUEUE_FRAMES_MAX, TEXT_BYTES_MAX,
-    VERSION,
+    FUNCTIONS_MAX, HELLO_MS_MAX, NAME_BYTES_MAX, PING_IDLE_MS, PONG_MS, QUEUE_BYTES_MAX, QUEUE_BYTES_SOFT,
+    QUEUE_FRAMES_MAX, TEXT_BYTES_MAX, VERSION,
 };

@@ -51,6 +51,13 @@ pub const QUEUE_FRAMES_MAX: usize = 4 * CALLS_MAX as usize;
 /// How long a peer may take to say hello, in milliseconds.
 pub const HELLO_MS_MAX: u64 = 5_000;
 
+/// How long an end may be silent before it is asked for a sign of life, in milliseconds.
+pub const PING_IDLE_MS: u64 = 10_000;
+
+/// How long the sign of life may take, in milliseconds: less than the usual silence of a host that is busy for a moment
+/// would make connections end that are sound.
+pub const PONG_MS: u64 = 10_000;
+
 /// Longest time that a call may be given, in milliseconds: a day. Longer ones are cut to it.
 pub const DEADLINE_MS_MAX: u64 = 86_400_000;
 
@@ -59,6 +66,8 @@ const _: () = assert!(FRAME_BYTES_MIN > 5 * TEXT_BYTES_MAX + 1024);
 // A self-contained call without arguments: three names, a full chain.
 const _: () = assert!(FRAME_BYTES_MIN > 3 * NAME_BYTES_MAX + 16 * isorun_core::CHAIN_MAX + 1024);
 const _: () = assert!(FRAME_BYTES_MIN <= FRAME_BYTES_MAX && FRAME_BYTES_MAX <= isorun_core::FRAME_BYTES_MAX);
+// A dead peer is noticed before a call to it runs out of its usual time.
+const _: () = assert!(PING_IDLE_MS + PONG_MS < isorun_core::DEADLINE_MS_DEFAULT);
 // One frame always fits what may wait.
 const _: () = assert!(FRAME_BYTES_MAX <= QUEUE_BYTES_SOFT && QUEUE_BYTES_SOFT <= QUEUE_BYTES_MAX);
 const _: () = assert!(FRAME_BYTES_MAX <= ARGS_BYTES_MAX);

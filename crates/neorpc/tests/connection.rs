@@ -61,8 +61,9 @@ fn a_deadline_is_cut_to_a_day() {
     pair.call(HERE, binding, 2 * DEADLINE_MS_MAX, Bytes::new()).unwrap();
     pair.hand_out(HERE, 1);
     assert_eq!(CallFrame::decode(&pair.ends[HERE].handed[0]).unwrap().with.deadline_ms, DEADLINE_MS_MAX);
-    let latest = pair.now + Duration::from_millis(DEADLINE_MS_MAX);
-    assert_eq!(pair.ends[HERE].connection.poll_timeout(), Some(latest));
+    pair.advance(DEADLINE_MS_MAX);
+    let over = Failure::Deadline { waited_ms: DEADLINE_MS_MAX };
+    assert!(matches!(pair.event(HERE), Some(Event::Returned { result: Err(failed), .. }) if failed.failure == over));
 }
 
 #[test]

@@ -125,6 +125,9 @@ fn frame() -> impl Strategy<Value = Frame> {
         reply,
         failed,
         id().prop_map(Frame::Cancel),
+        any::<u64>().prop_map(Frame::Ping),
+        any::<u64>().prop_map(Frame::Pong),
+        id().prop_map(Frame::GoingAway),
         describe,
         described,
         once

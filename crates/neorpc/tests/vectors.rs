@@ -31,7 +31,7 @@ fn every_kind_has_an_example_and_a_row_in_the_specification() {
     for kind in Kind::ALL {
         let row = format!("| {} | {} |", kind.number(), kind.name());
         assert!(SPEC.contains(&row), "{row}");
-        let reserved = kind.number() >= Kind::Ping.number();
+        let reserved = kind.number() >= Kind::Chunk.number();
         assert_eq!(kinds.contains(kind), !reserved, "{kind}");
     }
 }
@@ -84,6 +84,8 @@ fn the_limits_in_the_specification_are_those_of_the_code() {
         ("TEXT_BYTES_MAX", neorpc::TEXT_BYTES_MAX as u64),
         ("CHAIN_MAX", isorun_core::CHAIN_MAX as u64),
         ("HELLO_MS_MAX", neorpc::HELLO_MS_MAX),
+        ("PING_IDLE_MS", neorpc::PING_IDLE_MS),
+        ("PONG_MS", neorpc::PONG_MS),
         ("DEADLINE_MS_MAX", neorpc::DEADLINE_MS_MAX),
     ];
     for (name, value) in limits {

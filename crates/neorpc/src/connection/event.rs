@@ -81,6 +81,9 @@ pub enum Event {
     /// The other end makes one call without a hello; answer [`RequestId::NONE`] with
     /// [`answer_call`](crate::Connection::answer_call), which ends the connection.
     IncomingSelfContained(SelfContainedCall),
+    /// The other end takes no request more, and closes when it has answered those it took: what was not yet served has
+    /// ended as *not sent*, and new requests need another connection.
+    GoingAway,
 }
 
 /// Why a connection must end.
@@ -169,6 +172,32 @@ pub enum ProtocolError {
     NotReading {
         /// How many.
         frames: usize,
+    },
+    /// The other end gave no sign of life.
+    #[error("no sign of life within {waited_ms} ms")]
+    Silent {
+        /// How long it had, in milliseconds.
+        waited_ms: u64,
+    },
+    /// An answer to a ping that was never sent.
+    #[error("{found} names ping {number}, which was never sent")]
+    NeverPinged {
+        /// What came.
+        found: Kind,
+        /// The number it names.
+        number: u64,
+    },
+    /// A frame of a feature that its sender's hello does not list.
+    #[error("{found} of a peer whose hello does not list it")]
+    NotAnnounced {
+        /// What came.
+        found: Kind,
+    },
+    /// A frame that may come once came again.
+    #[error("{found} came twice")]
+    Twice {
+        /// What came.
+        found: Kind,
     },
     /// The other end says why it closes.
     #[error("the other end closed: {0}")]

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use isorun_core::{CallFailed, Failure, Fault, Refusal, Reply};
 
 use super::event::{Event, ProtocolError};
-use super::{Connection, Serving, State, overloaded};
+use super::{Connection, Leaving, Serving, State, overloaded};
 use crate::bind::{BindFrame, BoundFrame, DescribeFrame, DescribedFrame, FunctionTable};
 use crate::call::{CallFrame, FailureFrame, ReplyFrame, SelfContainedCall};
 use crate::frame::{Frame, Kind};
@@ -54,6 +54,7 @@ impl Connection {
             Err(failed) => self.put_failure(id, failed),
         }
         if matches!(self.state, State::Once) {
+            self.vigil.clear();
             self.state = State::Closed { cause: "the one call of this connection was answered".to_owned() };
         }
         true
@@ -62,6 +63,9 @@ impl Connection {
     pub(super) fn incoming_bind(&mut self, bind: BindFrame) -> Result<(), ProtocolError> {
         let BindFrame { id, instance, want } = bind;
         self.count_up(id)?;
+        if self.is_past_last(id) {
+            return Ok(());
+        }
         let binds = self.serving.values().filter(|serving| matches!(serving, Serving::Bind { .. })).count();
         let bindings_max = self.limits.bindings_max;
         let refusal = if self.bindings.len() + binds >= bindings_max as usize || self.next_binding == u32::MAX {
@@ -93,6 +97,9 @@ impl Connection {
     pub(super) fn incoming_describe(&mut self, describe: DescribeFrame) -> Result<(), ProtocolError> {
         let DescribeFrame { id, instance } = describe;
         self.count_up(id)?;
+        if self.is_past_last(id) {
+            return Ok(());
+        }
         if let Err(refusal) = self.room(0) {
             self.put_described(id, Err(refusal));
             return Ok(());
@@ -105,6 +112,9 @@ impl Connection {
     pub(super) fn incoming_call(&mut self, now: Instant, call: CallFrame) -> Result<(), ProtocolError> {
         let CallFrame { id, binding, function, with, args } = call;
         self.count_up(id)?;
+        if self.is_past_last(id) {
+            return Ok(());
+        }
         let checked = match self.bindings.get(&binding) {
             None => Err(bad_arguments(format!("binding {binding} is not there"))),
             Some(functions) if function.0 >= *functions => {
@@ -153,6 +163,9 @@ impl Connection {
 
     /// Whether one request more, with as many bytes of arguments, can be served.
     fn room(&self, args_bytes: usize) -> Result<(), Failure> {
+        if matches!(self.leaving, Leaving::Refusing) {
+            return Err(overloaded("requests on a connection that ends", 0));
+        }
         let calls_max = self.limits.calls_max;
         if self.serving.len() >= calls_max as usize {
             return Err(overloaded("requests in flight on a connection", u64::from(calls_max)));

@@ -4,6 +4,7 @@ mod event;
 mod incoming;
 mod outbox;
 mod outgoing;
+mod vigil;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -14,9 +15,10 @@ use isorun_core::{CallFailed, Failure, Refusal};
 pub use self::event::{Event, ProtocolError};
 use self::outbox::{Outbox, Waiting};
 use self::outgoing::{Pending, Stage};
+use self::vigil::Vigil;
 use crate::call::{FailureFrame, ms_until};
 use crate::frame::{Frame, Kind};
-use crate::hello::{Hello, PeerLimits};
+use crate::hello::{FEATURE_GOING_AWAY, FEATURE_PING, Hello, PeerLimits};
 use crate::id::{BindingId, RequestId};
 use crate::limits::{FRAME_BYTES_MAX, HELLO_MS_MAX, QUEUE_FRAMES_MAX, VERSION};
 
@@ -42,6 +44,12 @@ use crate::limits::{FRAME_BYTES_MAX, HELLO_MS_MAX, QUEUE_FRAMES_MAX, VERSION};
 pub struct Connection {
     state: State,
     limits: PeerLimits,
+    /// What the other end's hello lists beyond the version.
+    agreed: Agreed,
+    vigil: Vigil,
+    leaving: Leaving,
+    /// The other end said going-away.
+    peer_leaves: bool,
     outbox: Outbox,
     events: VecDeque<Event>,
     /// The number of the next request of ours.
@@ -70,6 +78,24 @@ enum State {
     Closed { cause: String },
 }
 
+#[derive(Clone, Copy, Default)]
+struct Agreed {
+    ping: bool,
+    going_away: bool,
+}
+
+/// How far this end is in leaving.
+#[derive(Clone, Copy)]
+enum Leaving {
+    Not,
+    /// It said going-away: requests above the last one it took are no more looked at.
+    Said {
+        last: RequestId,
+    },
+    /// The other end would not understand it: each new request is refused.
+    Refusing,
+}
+
 /// A request of the other end that we have not answered.
 enum Serving {
     Bind { functions: u32 },
@@ -81,7 +107,7 @@ impl Connection {
     /// The end that opened the channel: it says hello first.
     #[must_use]
     pub fn connect(now: Instant, limits: PeerLimits) -> Self {
-        let mut connection = Self::new(State::Greeted { until: hello_until(now) }, limits);
+        let mut connection = Self::new(now, State::Greeted { until: hello_until(now) }, limits);
         connection.say_hello();
         connection
     }
@@ -89,13 +115,17 @@ impl Connection {
     /// The end that accepted the channel: it answers a hello, or a self-contained call.
     #[must_use]
     pub fn accept(now: Instant, limits: PeerLimits) -> Self {
-        Self::new(State::Listening { until: hello_until(now) }, limits)
+        Self::new(now, State::Listening { until: hello_until(now) }, limits)
     }
 
-    fn new(state: State, limits: PeerLimits) -> Self {
+    fn new(now: Instant, state: State, limits: PeerLimits) -> Self {
         Self {
             state,
             limits: limits.clamped(),
+            agreed: Agreed::default(),
+            vigil: Vigil::new(now),
+            leaving: Leaving::Not,
+            peer_leaves: false,
             outbox: Outbox::default(),
             events: VecDeque::new(),
             next: 1,
@@ -133,6 +163,7 @@ impl Connection {
             return Err(ProtocolError::NotReading { frames: self.outbox.frames() });
         }
         let frame = Frame::decode(bytes)?;
+        self.vigil.hear(now);
         match &self.state {
             State::Greeted { .. } => match frame {
                 Frame::Hello(hello) => self.opened(&hello),
@@ -171,6 +202,15 @@ impl Connection {
             Frame::Describe(describe) => self.incoming_describe(describe),
             Frame::Call(call) => self.incoming_call(now, call),
             Frame::Cancel(id) => self.incoming_cancel(id),
+            Frame::Ping(_) | Frame::Pong(_) if !self.agreed.ping => {
+                Err(ProtocolError::NotAnnounced { found: frame.kind() })
+            }
+            Frame::Ping(number) => {
+                self.vigil.asked(number);
+                Ok(())
+            }
+            Frame::Pong(number) => self.vigil.answered(number),
+            Frame::GoingAway(last) => self.peer_goes(last),
             Frame::Hello(_) | Frame::SelfContained(_) => Err(ProtocolError::OutOfPlace { found: frame.kind() }),
         }
     }
@@ -179,6 +219,10 @@ impl Connection {
     ///
     /// Hand out little at a time: what is still in here when its deadline passes or its caller gives up never goes out.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Bytes> {
+        if let Some(bytes) = self.vigil.transmit() {
+            self.outbox.handed(bytes.len(), None);
+            return Some(bytes);
+        }
         loop {
             let (bytes, request) = match self.outbox.pop()? {
                 Waiting::Frame { bytes, request } => (bytes, request),
@@ -227,15 +271,20 @@ impl Connection {
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.state {
             State::Greeted { until } | State::Listening { until } => Some(until),
-            State::Open { .. } => self.deadlines.first().map(|(deadline, _)| *deadline),
+            State::Open { .. } => {
+                let deadline = self.deadlines.first().map(|(deadline, _)| *deadline);
+                let vigil = self.agreed.ping.then(|| self.vigil.due());
+                deadline.into_iter().chain(vigil).min()
+            }
             State::Once | State::Closed { .. } => None,
         }
     }
 
-    /// Ends what is over at `now`: calls past their deadline, or the wait for a hello.
+    /// Ends what is over at `now`: calls past their deadline, the wait for a hello or for a sign of life; asks for one
+    /// where the other end has long been silent.
     ///
     /// # Errors
-    /// [`ProtocolError::NoHello`], after which the connection has ended.
+    /// [`ProtocolError::NoHello`] and [`ProtocolError::Silent`], after which the connection has ended.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ProtocolError> {
         match self.state {
             State::Greeted { until } | State::Listening { until } if until <= now => {
@@ -249,7 +298,11 @@ impl Connection {
                 {
                     self.expire(id, now);
                 }
-                Ok(())
+                let alive = if self.agreed.ping { self.vigil.pass(now) } else { Ok(()) };
+                if let Err(error) = &alive {
+                    self.abort(error);
+                }
+                alive
             }
             State::Greeted { .. } | State::Listening { .. } | State::Once | State::Closed { .. } => Ok(()),
         }
@@ -259,6 +312,48 @@ impl Connection {
     /// *not sent*, and binds and describes as *not sent* always, since they run nothing.
     pub fn connection_lost(&mut self, cause: &str) {
         self.close(cause, None);
+    }
+
+    /// Takes no request more: says so to the other end, and serves on what it took.
+    ///
+    /// The connection is the shell's to end, once [`is_drained`](Self::is_drained). Before both said hello there is
+    /// nothing to serve, and it ends at once.
+    pub fn go_away(&mut self) {
+        match self.state {
+            State::Greeted { .. } | State::Listening { .. } => self.close("this end is going away", None),
+            State::Open { .. } if matches!(self.leaving, Leaving::Not) => {
+                let last = self.last_incoming;
+                self.leaving = match Frame::GoingAway(last).encode() {
+                    Ok(frame) if self.agreed.going_away => {
+                        self.outbox.push_frame(frame);
+                        Leaving::Said { last }
+                    }
+                    Ok(_) | Err(_) => Leaving::Refusing,
+                };
+            }
+            State::Open { .. } | State::Once | State::Closed { .. } => {}
+        }
+    }
+
+    /// Whether this end is going away and nothing is under way any more, either way, nor waits to be sent.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        let leaves = matches!(self.leaving, Leaving::Said { .. } | Leaving::Refusing);
+        leaves && self.serving.is_empty() && self.pending.is_empty() && self.outbox.frames() == 0
+    }
+
+    /// Whether the other end is going away: it takes no request any more.
+    #[must_use]
+    pub fn peer_leaves(&self) -> bool {
+        self.peer_leaves
+    }
+
+    /// Whether a request came after this end said that it takes none: the other end knows that it was not served.
+    fn is_past_last(&self, id: RequestId) -> bool {
+        match self.leaving {
+            Leaving::Said { last } => id > last,
+            Leaving::Not | Leaving::Refusing => false,
+        }
     }
 
     /// Whether the connection has ended; events and a last frame may still be waiting.
@@ -296,7 +391,7 @@ impl Connection {
     }
 
     fn say_hello(&mut self) {
-        // Five numbers and no feature: this can't fail, and a connection without a hello ends by its timeout.
+        // Numbers and features of our own: this can't fail, and a connection without a hello ends by its timeout.
         if let Ok(hello) = Frame::Hello(Hello::new(self.limits)).encode() {
             self.outbox.push_frame(hello);
         }
@@ -307,6 +402,7 @@ impl Connection {
             return Err(ProtocolError::Version { ours: VERSION, theirs: hello.version });
         }
         let peer = hello.limits.clamped();
+        self.agreed = Agreed { ping: hello.has(FEATURE_PING), going_away: hello.has(FEATURE_GOING_AWAY) };
         self.state = State::Open { peer };
         self.events.push_back(Event::Open(peer));
         Ok(())
@@ -316,7 +412,7 @@ impl Connection {
     fn abort(&mut self, error: &ProtocolError) {
         let farewell = match (&self.state, error) {
             // It closed first, or reads nothing anyway.
-            (_, ProtocolError::Farewell(_) | ProtocolError::NotReading { .. }) => None,
+            (_, ProtocolError::Farewell(_) | ProtocolError::NotReading { .. } | ProtocolError::Silent { .. }) => None,
             (State::Open { .. } | State::Once, _) => {
                 let text = error.to_string();
                 let failure = Failure::Refused(Refusal::Other { kind: "protocol".to_owned(), text });
@@ -338,6 +434,7 @@ impl Connection {
         }
         self.state = State::Closed { cause: cause.to_owned() };
         self.outbox.clear();
+        self.vigil.clear();
         if let Some(farewell) = farewell {
             self.outbox.push_frame(farewell);
         }

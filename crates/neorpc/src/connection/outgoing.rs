@@ -45,7 +45,7 @@ impl Connection {
     /// Asks for a binding; [`Event::Bound`] answers.
     ///
     /// # Errors
-    /// [`Failure::NotSent`] before both said hello, after the end, and for a request that no frame holds;
+    /// [`Failure::NotSent`] before both said hello, after the end or a going-away, and for a request that no frame holds;
     /// [`Refusal::Overloaded`] where too much is under way.
     pub fn bind(
         &mut self,
@@ -82,8 +82,8 @@ impl Connection {
     /// Calls a function; [`Event::Returned`] answers, at the deadline at the latest.
     ///
     /// # Errors
-    /// [`Failure::NotSent`] before both said hello, after the end, and for arguments over what a frame holds, naming limit
-    /// and size; [`Failure::Deadline`] where less than a millisecond is left; [`Refusal::Overloaded`] where
+    /// [`Failure::NotSent`] before both said hello, after the end or a going-away, and for arguments over what a frame
+    /// holds, naming limit and size; [`Failure::Deadline`] where less than a millisecond is left; [`Refusal::Overloaded`] where
     /// too much is under way, and [`Refusal::ChainTooLong`].
     pub fn call(
         &mut self,
@@ -128,7 +128,10 @@ impl Connection {
     /// Whether there is room for one request more.
     fn admit(&self) -> Result<PeerLimits, Failure> {
         let peer = match &self.state {
-            State::Open { peer } => *peer,
+            State::Open { .. } if self.peer_leaves => {
+                return Err(Failure::NotSent { cause: "the other end is going away".to_owned() });
+            }
+            State::Open { peer, .. } => *peer,
             State::Greeted { .. } | State::Listening { .. } | State::Once => {
                 return Err(Failure::NotSent { cause: "the peer has not said hello".to_owned() });
             }
@@ -245,6 +248,30 @@ impl Connection {
         if let Some(pending) = self.forget(id) {
             self.report(id, pending.asked, failure);
         }
+    }
+
+    /// The other end takes no request above `last`.
+    pub(super) fn peer_goes(&mut self, last: RequestId) -> Result<(), ProtocolError> {
+        let found = Kind::GoingAway;
+        if !self.agreed.going_away {
+            return Err(ProtocolError::NotAnnounced { found });
+        }
+        if self.peer_leaves {
+            return Err(ProtocolError::Twice { found });
+        }
+        let never_sent = |(id, pending): (&RequestId, &Pending)| *id <= last && matches!(pending.stage, Stage::Queued);
+        if last.0 >= self.next || self.pending.iter().any(never_sent) {
+            return Err(ProtocolError::NeverIssued { found, id: last });
+        }
+        self.peer_leaves = true;
+        let mut left: Vec<RequestId> = self.pending.keys().copied().filter(|id| *id > last).collect();
+        left.sort_unstable();
+        for id in left {
+            self.outbox.withdraw(id);
+            self.resolve(id, Failure::NotSent { cause: "the other end is going away".to_owned() });
+        }
+        self.events.push_back(Event::GoingAway);
+        Ok(())
     }
 
     fn report(&mut self, id: RequestId, asked: Asked, failure: Failure) {

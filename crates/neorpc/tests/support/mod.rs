@@ -97,6 +97,8 @@ fn words(frame: &Frame) -> String {
             format!("{kind} {}: fuel used {}, {:?}", failure.id, failure.failed.fuel_used, failure.failed.failure)
         }
         Frame::Cancel(id) => format!("{kind} {id}"),
+        Frame::Ping(number) | Frame::Pong(number) => format!("{kind} {number}"),
+        Frame::GoingAway(last) => format!("{kind} after {last}"),
         Frame::Describe(describe) => format!("{kind} {}: instance {}", describe.id, describe.instance),
         Frame::Described(DescribedFrame { id, result: Ok(ledger) }) => format!("{kind} {id}: ledger {}", hex(ledger)),
         Frame::SelfContained(call) => format!(
