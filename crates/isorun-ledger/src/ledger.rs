@@ -216,6 +216,22 @@ impl Ledger {
         find(&self.exports, name)
     }
 
+    /// The exported function that a call names: `run` at the root, `ns:pkg/iface#run` with or without a version.
+    ///
+    /// Without a version any will do, the first that has the function.
+    #[must_use]
+    pub fn exported(&self, name: &str) -> Option<(&Interface, &Function)> {
+        let Some((wanted, name)) = name.split_once('#') else {
+            let root = self.export(None)?;
+            return Some((root, root.function(name)?));
+        };
+        let named =
+            |export: &Interface| export.name.as_deref().is_some_and(|known| known.split('@').next() == Some(wanted));
+        let unversioned = self.exports.iter().filter(|export| named(export));
+        let candidates = self.export(Some(wanted)).into_iter().chain(unversioned);
+        candidates.filter_map(|export| Some((export, export.function(name)?))).next()
+    }
+
     /// The same without the imports: what a provider shows of itself.
     ///
     /// The types are shared with the whole, not copied.

@@ -29,6 +29,7 @@ mod builder;
 mod handle;
 mod linkable;
 mod registry;
+mod remote;
 mod runtime;
 pub mod wave;
 
@@ -55,4 +56,5 @@ pub use isorun_transport_tcp::{ListenError, TcpAddress, TcpTransport, TcpTranspo
 pub use linkable::{Linkable, LocalInstance, RemoteEnd};
 pub use neopack::{Decoder, Encoder};
 pub use registry::{INSTANCES_MAX, RegisterError};
+pub use remote::RemoteHandle;
 pub use runtime::Runtime;
