@@ -39,12 +39,15 @@ fn main() -> ExitCode {
 const HELP: &str = "\
 usage: cargo xtask COMMAND
 
-  test [--without rust-guests] [--without c-guests] [-- ARGS]
-                        build the Rust guests, compare the C ones with their sources, run all tests (with
-                        cargo-nextest if it is installed) and doctests; ARGS go to the test runner
+  test [--without NAME] [-- ARGS]
+                        build the Rust, JavaScript and Python guests, compare the C ones with their sources, run
+                        all tests (with cargo-nextest if it is installed) and doctests; ARGS go to the test runner.
+                        NAME is rust-guests, c-guests, js-guests or py-guests; more than one may be left out
   check                 formatting, clippy, docs, cargo deny
 
   guests rust           build the Rust guests, or find them in the cache, and print their folder
+  guests js             the same for the JavaScript guests (node 20 or later, npm)
+  guests py             the same for the Python guests (python3 with venv)
   guests c              build the C guests again, into guests/prebuilt (clang-19, lld-19)
   guests bindings       write the C guests' bindings again, after a change of their WIT
   guests wat            write the type guests again, after a change of guests/wit/types.wit

@@ -1,7 +1,9 @@
 //! `cargo xtask test`: the guests, then every test and every doctest.
 //!
-//! The tests find the folder of the built Rust guests in `ISORUN_GUESTS`, and the names after `--without` in
+//! The tests find the folder of the built guests in `ISORUN_GUESTS`, and the names after `--without` in
 //! `ISORUN_WITHOUT`, separated by commas.
+
+use std::path::PathBuf;
 
 use crate::process::{cargo, find, run};
 use crate::{Outcome, guests};
@@ -13,9 +15,11 @@ pub fn main(words: &[&str]) -> Outcome {
     for name in &without {
         println!("WITHOUT {name}: what wants them is skipped, and says so");
     }
-    if !without.contains(&"rust-guests") {
-        let folder = guests::rust::folder()?;
-        println!("Rust guests: {}", folder.display());
+    let wanted = BUILT.iter().filter(|(name, _)| !without.contains(name));
+    let built = wanted.map(|(_, folder)| folder()).collect::<Outcome<Vec<_>>>()?;
+    if !built.is_empty() {
+        let folder = guests::gather(&built)?;
+        println!("built guests: {}", folder.display());
         environment.push(("ISORUN_GUESTS", folder.display().to_string()));
     }
     if !without.contains(&"c-guests") {
@@ -55,7 +59,11 @@ fn parse<'a>(words: &'a [&'a str]) -> Outcome<(Vec<&'a str>, &'a [&'a str])> {
 }
 
 /// What `--without` may name.
-const OPTIONAL: &[&str] = &["rust-guests", "c-guests"];
+const OPTIONAL: &[&str] = &["rust-guests", "c-guests", "js-guests", "py-guests"];
+
+/// The guests that a test run builds and that are not committed.
+const BUILT: &[(&str, fn() -> Outcome<PathBuf>)] =
+    &[("rust-guests", guests::rust::folder), ("js-guests", guests::js::folder), ("py-guests", guests::py::folder)];
 
 #[cfg(test)]
 mod tests {

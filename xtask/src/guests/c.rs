@@ -54,6 +54,14 @@ const GUESTS: &[Guest] = &[
         wit: &["guests/wit/fs/deps/filesystem.wit", "wit/kv.wit", "guests/wit/counter.wit", "guests/wit/multi.wit"],
         world: "test:multi/app",
     },
+    Guest {
+        component: "rle.wasm",
+        dir: "rle",
+        source: "rle_impl.c",
+        bindings: "rle",
+        wit: &["guests/wit/rle.wit"],
+        world: "rle",
+    },
 ];
 
 const CLANG: &str = "clang-19";

@@ -1,11 +1,16 @@
 //! The guest components that the tests run. `guests/README.md` lists them.
 
 pub mod c;
+mod cache;
+pub mod js;
+pub mod py;
 pub mod rust;
 mod types;
 
+pub use cache::gather;
+
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
@@ -16,16 +21,20 @@ use crate::{Outcome, process};
 /// `cargo xtask guests ...`
 pub fn main(words: &[&str]) -> Outcome {
     match words {
-        ["rust"] => {
-            println!("{}", rust::folder()?.display());
-            Ok(())
-        }
+        ["rust"] => print(rust::folder),
+        ["js"] => print(js::folder),
+        ["py"] => print(py::folder),
         ["c"] => c::build(),
         ["bindings"] => c::bindings(),
         ["wat"] => types::build(),
         ["check"] => check(),
         _ => Err(format!("guests: {words:?} is not a command; see `cargo xtask help`")),
     }
+}
+
+fn print(folder: fn() -> Outcome<PathBuf>) -> Outcome {
+    println!("{}", folder()?.display());
+    Ok(())
 }
 
 /// Compares what is committed with its sources.
@@ -74,4 +83,11 @@ fn read(path: &Path) -> Outcome<Vec<u8>> {
 
 fn write(path: &Path, bytes: &[u8]) -> Outcome {
     fs::write(path, bytes).map_err(|e| format!("{}: {e}", path.display()))
+}
+
+/// Says that a component was built, and its size.
+fn tell(path: &Path) -> Outcome {
+    let bytes = fs::metadata(path).map_err(|e| format!("{}: {e}", path.display()))?.len();
+    println!("{}: {bytes} bytes", path.file_name().unwrap_or_default().display());
+    Ok(())
 }

@@ -1,0 +1,68 @@
+//! The JavaScript guests: the source with an interpreter around it, 12 MB each, built when a test run wants them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::cache;
+use crate::{Outcome, process};
+
+struct Guest {
+    component: &'static str,
+    /// Under `guests/js`.
+    source: &'static str,
+    wit: &'static str,
+    world: &'static str,
+}
+
+const GUESTS: &[Guest] = &[
+    Guest { component: "js-kv-app.wasm", source: "kv/app.js", wit: "wit/kv.wit", world: "app" },
+    Guest { component: "js-kv-provider.wasm", source: "kv/provider.js", wit: "wit/kv.wit", world: "provider" },
+    Guest { component: "js-rle.wasm", source: "rle/rle.js", wit: "guests/wit/rle.wit", world: "rle" },
+];
+
+/// The folder with the built components, one for each state of the sources and of the tools' versions.
+///
+/// # Errors
+/// If node or npm is missing: the message says what to do.
+pub fn folder() -> Outcome<PathBuf> {
+    let missing: Vec<_> = ["node", "npm"].into_iter().filter(|program| process::find(program).is_none()).collect();
+    if !missing.is_empty() {
+        return Err(format!(
+            "the JavaScript guests need node 20 or later with npm, and there is no {}.\n\
+             To go without them: `cargo xtask test --without js-guests`",
+            missing.join(" and no ")
+        ));
+    }
+    cache::folder("js", &cache::fingerprint(&[], &[SOURCES, "wit/kv.wit", "guests/wit/rle.wit"])?, build)
+}
+
+fn build(folder: &Path) -> Outcome {
+    println!("building the JavaScript guests; it takes a minute, and the first time its tools are fetched");
+    let tools = tools()?;
+    for guest in GUESTS {
+        let mut node = Command::new("node");
+        node.current_dir(&tools).arg("build.mjs").arg(process::root().join(SOURCES).join(guest.source));
+        node.arg(process::root().join(guest.wit)).arg(guest.world).arg(folder.join(guest.component));
+        process::read(&mut node)?;
+        super::tell(&folder.join(guest.component))?;
+    }
+    Ok(())
+}
+
+/// The folder with the packages that `package.json` names, and the program that calls them.
+fn tools() -> Outcome<PathBuf> {
+    let paths = TOOLS.map(|name| format!("{SOURCES}/{name}"));
+    let words: Vec<_> = paths.iter().map(String::as_str).collect();
+    cache::folder("tools-js", &cache::fingerprint(&[], &words)?, |folder| {
+        for name in TOOLS {
+            let from = process::root().join(SOURCES).join(name);
+            fs::copy(&from, folder.join(name)).map_err(|e| format!("{}: {e}", from.display()))?;
+        }
+        let mut npm = Command::new("npm");
+        process::run(npm.current_dir(folder).args(["install", "--no-audit", "--no-fund", "--ignore-scripts"]))
+    })
+}
+
+const SOURCES: &str = "guests/js";
+const TOOLS: [&str; 3] = ["package.json", ".npmrc", "build.mjs"];
