@@ -58,11 +58,14 @@ fn parse<'a>(words: &'a [&'a str]) -> Outcome<(Vec<&'a str>, &'a [&'a str])> {
     }
 }
 
+/// Builds guests, or finds them built, and says where they are.
+type Build = fn() -> Outcome<PathBuf>;
+
 /// What `--without` may name.
 const OPTIONAL: &[&str] = &["rust-guests", "c-guests", "js-guests", "py-guests"];
 
 /// The guests that a test run builds and that are not committed.
-const BUILT: &[(&str, fn() -> Outcome<PathBuf>)] =
+const BUILT: &[(&str, Build)] =
     &[("rust-guests", guests::rust::folder), ("js-guests", guests::js::folder), ("py-guests", guests::py::folder)];
 
 #[cfg(test)]
