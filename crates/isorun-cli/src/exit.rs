@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
-use isorun::{CallError, Failure, Fault, InstantiateError, LinkError, LoadError, StartError};
+use isorun::{CallError, Failure, Fault, InstantiateError, LinkError, LoadError, Refusal, StartError};
 
 use crate::place::FORMS;
 
@@ -97,10 +97,28 @@ impl Failed {
 
     /// A call without results.
     pub fn call(error: &CallError) -> Self {
+        if let Some(link) = &error.link {
+            return Self::through(&link.failure, error);
+        }
         match &*error.failure {
             Failure::Failed(fault) => Self::fault(fault, error),
             Failure::Deadline { .. } => Self::late(error),
             _ => Self::new(FAILED, error.to_string()),
+        }
+    }
+
+    /// A trap for want of a call through a link.
+    fn through(failure: &Failure, error: &CallError) -> Self {
+        let trap = Self::new(TRAP, error.to_string());
+        match failure {
+            Failure::Deadline { .. } | Failure::Failed(Fault::OutOfTime { .. }) => Self::late(error),
+            Failure::Failed(Fault::OutOfFuel { .. }) => {
+                trap.hint("`--fuel N` gives more; a `local:` component gets half of it")
+            }
+            Failure::Refused(Refusal::ShortOfFuel { .. }) => {
+                trap.hint("`--fuel N` gives more here, `isorun serve --fuel N` asks for less there")
+            }
+            _ => trap,
         }
     }
 

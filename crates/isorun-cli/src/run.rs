@@ -1,7 +1,6 @@
 //! `isorun run`.
 
 use std::path::Path;
-use std::time::Instant;
 
 use isorun::{
     CallOptions, DEADLINE_MS_DEFAULT, Failure, Fault, Function, InstanceHandle, Ledger, Val, Wasi, nearest, wave,
@@ -84,16 +83,11 @@ impl Call {
     }
 
     async fn exec(&self, instance: &InstanceHandle, options: CallOptions) -> Result<u8, Failed> {
-        let started = Instant::now();
         let results = match instance.exec_with(&self.name, &self.args, options).await {
             Ok(results) => results,
             Err(error) => {
-                let late =
-                    started.elapsed().as_millis() >= u128::from(options.deadline_ms.min(instance.budget().wall_ms));
                 return match &*error.failure {
                     Failure::Failed(Fault::Exited { code }) => Ok(exit::of_guest(*code)),
-                    // Time ran out further down a moment before it did here, and the guest had no room for that failure.
-                    Failure::Failed(Fault::Trapped { .. }) if late => Err(Failed::late(&error)),
                     _ => Err(Failed::call(&error)),
                 };
             }

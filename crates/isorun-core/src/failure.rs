@@ -31,7 +31,7 @@ pub enum Failure {
     #[error("failed there: {0}")]
     Failed(#[from] Fault),
     /// The caller's time ran out: the function may have run, or run still.
-    #[error("deadline: no answer within {waited_ms} ms")]
+    #[error("deadline: {}", waited(*waited_ms))]
     Deadline {
         /// How long the caller waited, in milliseconds.
         waited_ms: u64,
@@ -39,6 +39,13 @@ pub enum Failure {
     /// The caller gave the call up.
     #[error("cancelled")]
     Cancelled,
+}
+
+fn waited(waited_ms: u64) -> String {
+    match waited_ms {
+        0 => "no time was left for the call".into(),
+        _ => format!("no answer within {waited_ms} ms"),
+    }
 }
 
 /// Why a call was declined before its function ran.

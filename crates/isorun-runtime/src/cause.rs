@@ -49,7 +49,8 @@ pub(crate) fn fault(error: &wasmtime::Error, state: &mut HostState) -> Fault {
         Some(trap) => trapped(*trap),
         None => refused
             .or_else(|| worded(&error.root_cause().to_string(), state))
-            .unwrap_or_else(|| Fault::Trapped { message: format!("{error:#}") }),
+            // The host function's own words; the guest's backtrace above them is of no use to a caller.
+            .unwrap_or_else(|| Fault::Trapped { message: error.root_cause().to_string() }),
     }
 }
 

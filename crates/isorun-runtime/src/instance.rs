@@ -22,7 +22,7 @@ use crate::interpreted::{self, Ended};
 use crate::linker::LinkedComponent;
 use crate::store::{Allowance, begin, new_store, settle};
 use crate::stub::deadline;
-use crate::{HostState, LinkError, cause};
+use crate::{HostState, LinkError, LinkFailure, cause};
 
 /// Callers that may wait for a busy singleton.
 pub const QUEUE_MAX: usize = 64;
@@ -143,7 +143,20 @@ enum Values {
 /// A place in a pool; leaving gives it back.
 type Place<'a> = tokio::sync::SemaphorePermit<'a>;
 
-type Outcome = Result<(Values, u64), CallFailed>;
+type Outcome = Result<(Values, u64), Failed>;
+
+/// A call without results, as the host sees it.
+struct Failed {
+    call: CallFailed,
+    /// The call through a link that the guest could not do without, if that was the cause.
+    link: Option<Box<LinkFailure>>,
+}
+
+impl<F: Into<CallFailed>> From<F> for Failed {
+    fn from(call: F) -> Self {
+        Self { call: call.into(), link: None }
+    }
+}
 
 impl Instance {
     /// Makes an instance; a singleton's store is started at once.
@@ -211,7 +224,7 @@ impl Instance {
     }
 
     /// How many stores it has had. A singleton that lost its store (a trap, a
-    /// budget) gets a fresh one, without its state, under the same name.
+    /// budget) gets a fresh one, without its state, with its next call.
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.shared.generation.load(Ordering::Relaxed)
@@ -249,6 +262,7 @@ impl Instance {
             instance: shared.name.to_string(),
             function: function.to_owned(),
             failure: Box::new(failure),
+            link: None,
         };
         let Some(at) = shared.find(function) else {
             let (instance, function) = (shared.name.to_string(), function.to_owned());
@@ -266,7 +280,7 @@ impl Instance {
             Ok((Values::Packed(_), _)) => {
                 Err(error(Fault::Bug { detail: "packed results of a direct call".into() }.into()))
             }
-            Err(failed) => Err(error(failed.failure)),
+            Err(failed) => Err(CallError { link: failed.link, ..error(failed.call.failure) }),
         }
     }
 }
@@ -318,6 +332,10 @@ pub struct CallError {
     pub function: String,
     /// Why.
     pub failure: Box<Failure>,
+    /// The guest's own call that failed, where it trapped because that call's
+    /// type has no room for an error: whether it may have run is in there.
+    #[source]
+    pub link: Option<Box<LinkFailure>>,
 }
 
 /// Places of all exported functions that a call can name.
@@ -496,7 +514,7 @@ impl Shared {
         let (outcome, keep) = self.run(&mut live, at, &cx, args, allowance).await;
         match &outcome {
             _ if keep => *slot = Some(live),
-            Err(CallFailed { failure, .. }) => {
+            Err(Failed { call: CallFailed { failure, .. }, .. }) => {
                 tracing::warn!(instance = %self.name, generation = self.generation.load(Ordering::Relaxed), %failure,
                     "a singleton lost its store and its state; the next call gets a fresh one");
             }
@@ -545,7 +563,7 @@ impl Shared {
         let wall_until = live.store.data().call.wall_until();
         let ended = match timeout_at(wall_until.into(), self.enter(live, at, args)).await {
             Ok(ended) => ended,
-            Err(_) => Err(Ended::Inside(live.store.data().call.out_of_time())),
+            Err(_) => Err(Ended::Inside(live.store.data().call.out_of_time(), None)),
         };
         // Only a store that was never made ready has no account.
         let fuel_used = match settle(&mut live.store.as_context_mut()) {
@@ -554,9 +572,11 @@ impl Shared {
         };
         match ended {
             Ok(values) => (Ok((values, fuel_used)), true),
-            Err(Ended::Before(failure)) => (Err(CallFailed { failure, fuel_used }), true),
-            Err(Ended::After(fault)) => (Err(CallFailed { failure: fault.into(), fuel_used }), true),
-            Err(Ended::Inside(fault)) => (Err(CallFailed { failure: fault.into(), fuel_used }), false),
+            Err(Ended::Before(failure)) => (Err(CallFailed { failure, fuel_used }.into()), true),
+            Err(Ended::After(fault)) => (Err(CallFailed { failure: fault.into(), fuel_used }.into()), true),
+            Err(Ended::Inside(fault, link)) => {
+                (Err(Failed { call: CallFailed { failure: fault.into(), fuel_used }, link }), false)
+            }
         }
     }
 
@@ -643,7 +663,7 @@ impl Bound for BoundInstance {
                 let function = format!("number {}", function.0);
                 return Err(Failure::from(Refusal::NoSuchFunction { instance, function }).into());
             };
-            match self.shared.call(at, cx, Values::Packed(args)).await? {
+            match self.shared.call(at, cx, Values::Packed(args)).await.map_err(|failed| failed.call)? {
                 (Values::Packed(results), fuel_used) => Ok(Reply { results, fuel_used }),
                 (Values::Vals(_), _) => {
                     Err(Failure::from(Fault::Bug { detail: "unpacked results of a packed call".into() }).into())

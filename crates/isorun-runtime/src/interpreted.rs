@@ -14,7 +14,7 @@ use wasmtime::component::{Func, LinkerInstance, Val};
 
 use crate::codec::{CodecError, CodecFault, decode_vals, encode_vals};
 use crate::stub::Stub;
-use crate::{HostState, cause};
+use crate::{HostState, LinkFailure, cause};
 
 /// Puts the stub of one imported function into the linker.
 pub(crate) fn define(linker: &mut LinkerInstance<'_, HostState>, stub: Arc<Stub>) -> wasmtime::Result<()> {
@@ -54,8 +54,8 @@ fn not_sent(error: &CodecError) -> Failure {
 pub(crate) enum Ended {
     /// Before the guest was entered.
     Before(Failure),
-    /// Inside: its store is lost.
-    Inside(Fault),
+    /// Inside: its store is lost. If a call of its own failed that it could not do without, that one too.
+    Inside(Fault, Option<Box<LinkFailure>>),
     /// After it returned; its store is as good as before.
     After(Fault),
 }
@@ -116,6 +116,9 @@ pub(crate) async fn call(
     let mut vals = vec![Val::Bool(false); results];
     match func.call_async(&mut *store, args, &mut vals).await {
         Ok(()) => Ok(vals),
-        Err(error) => Err(Ended::Inside(cause::fault(&error, store.data_mut()))),
+        Err(error) => {
+            let link = error.downcast_ref::<LinkFailure>().cloned().map(Box::new);
+            Err(Ended::Inside(cause::fault(&error, store.data_mut()), link))
+        }
     }
 }

@@ -30,7 +30,7 @@ pub use instance::{
 };
 pub use limiter::WasmResourceLimiter;
 pub use link::{Link, LinkError, LinkTarget, Missing, Offer, Resolved, Selector, resolve};
-pub use linker::{LinkedComponent, link};
+pub use linker::{LinkedComponent, link, problems};
 pub use loader::{FileComponentLoader, InMemoryComponentLoader};
 pub use manager::{StoreManager, apply_limits, register_host_functions};
 pub use store::{HostState, IsorunCtx};

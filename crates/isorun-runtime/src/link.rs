@@ -144,7 +144,7 @@ pub struct Offer {
 #[non_exhaustive]
 pub enum LinkError {
     /// Imports that nobody linked.
-    #[error("not linked: {}{}", lines(missing), offered(offers))]
+    #[error("not linked:{}{}", lines(missing), offered(offers))]
     Missing {
         /// Each of them.
         missing: Vec<Missing>,
@@ -245,7 +245,7 @@ fn listed(names: &[String]) -> String {
 
 fn offered(offers: &[Offer]) -> String {
     if offers.is_empty() {
-        return "\non offer: nothing; link each import to a place".into();
+        return "\non offer: nothing".into();
     }
     let offers = offers.iter().map(|offer| format!("\n  {} from {}", offer.name, offer.place));
     format!("\non offer:{}", offers.collect::<String>())
@@ -280,42 +280,55 @@ pub struct Resolved {
 /// takes nothing, two links for one import, a host component that lacks what
 /// it is linked for, a function that a link can't carry.
 pub fn resolve(ledger: &Ledger, links: &[Link], offers: &[Offer]) -> Result<Vec<Resolved>, LinkError> {
+    let (resolved, problems) = resolve_all(ledger, links, offers);
+    problems.into_iter().next().map_or(Ok(resolved), Err)
+}
+
+/// As [`resolve`], with all that is wrong, and what is resolved in spite of it.
+pub(crate) fn resolve_all(ledger: &Ledger, links: &[Link], offers: &[Offer]) -> (Vec<Resolved>, Vec<LinkError>) {
     let mut resolved: Vec<Resolved> = Vec::new();
     let mut missing: Vec<Missing> = Vec::new();
+    let mut problems: Vec<LinkError> = Vec::new();
     let mut used = vec![false; links.len()];
     for import in ledger.imports.iter().filter(|import| needs_link(import)) {
         let mut by_link: BTreeMap<usize, Vec<String>> = BTreeMap::new();
         let mut unlinked = Vec::new();
-        for function in &import.functions {
-            match closest(import, &function.name, links, &mut used)? {
-                Some(link) => by_link.entry(link).or_default().push(function.name.clone()),
-                None => unlinked.push(function.name.clone()),
+        let functions = import.functions.iter().map(|function| &function.name);
+        // An interface of nothing but resources is linked as a whole.
+        let whole = import.functions.is_empty().then(String::new);
+        for name in functions.chain(&whole) {
+            match closest(import, name, links, &mut used) {
+                Ok(Some(_)) if name.is_empty() => {}
+                Ok(Some(link)) => by_link.entry(link).or_default().push(name.clone()),
+                Ok(None) if name.is_empty() => unlinked.extend(import.resources.iter().cloned()),
+                Ok(None) => unlinked.push(name.clone()),
+                // One function's is every function's.
+                Err(problem) if problems.last() == Some(&problem) => {}
+                Err(problem) => problems.push(problem),
             }
         }
-        if import.functions.is_empty() && closest(import, "", links, &mut used)?.is_none() {
-            unlinked.extend(import.resources.iter().cloned());
-        }
         for (link, functions) in by_link {
-            admissible(ledger, import, &functions, &links[link].target)?;
-            resolved.push(Resolved { interface: import.name.clone(), functions, link });
+            match admissible(ledger, import, &functions, &links[link].target) {
+                Ok(()) => resolved.push(Resolved { interface: import.name.clone(), functions, link }),
+                Err(problem) => problems.push(problem),
+            }
         }
         if !unlinked.is_empty() {
             missing.push(Missing { interface: import.name.clone(), functions: unlinked, hint: None });
         }
     }
-    if let Some(at) = (0..links.len()).find(|&at| !used[at] && links[at].selector.must_match()) {
-        return Err(not_imported(ledger, &links[at].selector));
-    }
-    if missing.is_empty() {
-        return Ok(resolved);
-    }
-    let mut offers = offers.to_vec();
-    for link in links {
-        if let LinkTarget::System(component) = &link.target {
-            offers.extend(component.interfaces().into_iter().map(|name| Offer { name, place: "the host".into() }));
+    let unused = (0..links.len()).filter(|&at| !used[at] && links[at].selector.must_match());
+    problems.extend(unused.map(|at| not_imported(ledger, &links[at].selector)));
+    if !missing.is_empty() {
+        let mut offers = offers.to_vec();
+        for link in links {
+            if let LinkTarget::System(component) = &link.target {
+                offers.extend(component.interfaces().into_iter().map(|name| Offer { name, place: "the host".into() }));
+            }
         }
+        problems.push(LinkError::Missing { missing, offers });
     }
-    Err(LinkError::Missing { missing, offers })
+    (resolved, problems)
 }
 
 fn needs_link(import: &Interface) -> bool {

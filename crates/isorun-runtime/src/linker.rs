@@ -7,7 +7,7 @@ use isorun_core::{BindRequest, Failure, FunctionIndex, Refusal};
 use isorun_ledger::{Interface, Ledger, Side, compatible, names_match};
 use wasmtime::component::{InstancePre, Linker};
 
-use crate::link::{Link, LinkError, LinkTarget, Offer, Resolved, resolve};
+use crate::link::{Link, LinkError, LinkTarget, Offer, Resolved, resolve, resolve_all};
 use crate::stub::{BoundLink, Stub};
 use crate::{HostState, LoadedComponent, SystemComponent, interpreted, introspect};
 
@@ -26,7 +26,10 @@ pub struct LinkedComponent {
 pub async fn link(component: &LoadedComponent, links: &[Link], offers: &[Offer]) -> Result<LinkedComponent, LinkError> {
     let ledger = component.ledger();
     let resolved = resolve(ledger, links, offers)?;
-    let bound = bind_all(ledger, &resolved, links).await?;
+    let (bound, problems) = bind_all(ledger, &resolved, links, 1).await;
+    if let Some(problem) = problems.into_iter().next() {
+        return Err(problem);
+    }
 
     let compiled = component.compiled().await?;
     introspect::check(ledger, compiled).map_err(|e| LinkError::Engine { cause: e.to_string() })?;
@@ -47,6 +50,19 @@ pub async fn link(component: &LoadedComponent, links: &[Link], offers: &[Offer])
     Ok(LinkedComponent { component: component.clone(), pre, systems })
 }
 
+/// All that is wrong with a component's links: what [`link()`] would say, and what it would say after that was mended.
+///
+/// Empty where the links hold. Nothing runs; the component is compiled only if nothing else is wrong.
+pub async fn problems(component: &LoadedComponent, links: &[Link], offers: &[Offer]) -> Vec<LinkError> {
+    let ledger = component.ledger();
+    let (resolved, mut problems) = resolve_all(ledger, links, offers);
+    problems.extend(bind_all(ledger, &resolved, links, usize::MAX).await.1);
+    if problems.is_empty() {
+        problems.extend(link(component, links, offers).await.err());
+    }
+    problems
+}
+
 /// Each host component once, however many links name it.
 fn systems(links: &[Link]) -> Vec<Arc<dyn SystemComponent>> {
     let mut systems: Vec<Arc<dyn SystemComponent>> = Vec::new();
@@ -60,12 +76,15 @@ fn systems(links: &[Link]) -> Vec<Arc<dyn SystemComponent>> {
     systems
 }
 
+/// Binds what is resolved, until `problems_max` of it can't be.
 async fn bind_all(
     ledger: &Ledger,
     resolved: &[Resolved],
     links: &[Link],
-) -> Result<Vec<Option<Arc<BoundLink>>>, LinkError> {
+    problems_max: usize,
+) -> (Vec<Option<Arc<BoundLink>>>, Vec<LinkError>) {
     let mut all = Vec::with_capacity(resolved.len());
+    let mut problems = Vec::new();
     for resolved in resolved {
         let LinkTarget::Callee(link) = &links[resolved.link].target else {
             all.push(None);
@@ -81,11 +100,14 @@ async fn bind_all(
         if !link.lazy
             && let Err(failure) = bound.bind(bound.deadline(Instant::now())).await
         {
-            return Err(refused(ledger, import, resolved, &bound, failure).await);
+            problems.push(refused(ledger, import, resolved, &bound, failure).await);
+            if problems.len() == problems_max {
+                break;
+            }
         }
         all.push(Some(Arc::new(bound)));
     }
-    Ok(all)
+    (all, problems)
 }
 
 /// Says why a callee refused, with every difference where it sent its ledger.

@@ -75,7 +75,7 @@ impl InstanceHandle {
         self.instance.budget()
     }
 
-    /// How many stores it has had; more than 1 for a singleton whose state was lost.
+    /// How many stores it has had: a singleton whose state was lost gets its next one with the next call.
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.instance.generation()

@@ -46,11 +46,11 @@ pub use isorun_rpc::{CallTarget, Peer, call_once};
 pub use isorun_runtime::prescan::COMPONENT_BYTES_MAX;
 pub use isorun_runtime::wasmtime::component::Val;
 pub use isorun_runtime::{
-    CallError, CallOptions, GuestExit, HostState, IsorunCtx, LinkError, LoadError, LoadedComponent, OnFailure,
-    Selector, Serving, StartError, SystemComponent, UnknownPolicy, introspect, wasmtime,
+    CallError, CallOptions, GuestExit, HostState, IsorunCtx, LinkError, LinkFailure, LoadError, LoadedComponent,
+    OnFailure, Selector, Serving, StartError, SystemComponent, UnknownPolicy, introspect, wasmtime,
 };
 pub use isorun_security::{Access, Audience, Decision, Grants, Mount, WasiFeature};
-pub use isorun_system::{InMemoryKv, Wasi, WasiDir, WasiDirError};
+pub use isorun_system::{Entry, InMemoryKv, KvError, Wasi, WasiDir, WasiDirError};
 pub use isorun_transport_local::{FrameCounter, LocalChannelTransport};
 pub use isorun_transport_tcp::{ListenError, TcpAddress, TcpTransport, TcpTransportListener};
 pub use linkable::{Linkable, LocalInstance, RemoteEnd};

@@ -99,7 +99,7 @@ impl RemoteHandle {
                 *self.shared.known.lock() = None;
             }
             let (instance, function) = (self.name().to_owned(), function.to_owned());
-            CallError { instance, function, failure: Box::new(failure) }
+            CallError { instance, function, failure: Box::new(failure), link: None }
         })
     }
 

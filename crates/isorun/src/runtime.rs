@@ -13,7 +13,9 @@ use crate::{InstanceBuilder, InstanceHandle, RemoteEnd};
 
 /// Loads components, links and starts instances, and serves those that have a name.
 ///
-/// Cloning is cheap and gives the same runtime.
+/// Cloning is cheap and gives the same runtime. Instances are started and called
+/// inside a tokio runtime with its timer enabled (and its I/O, for TCP): without
+/// one, tokio panics.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -122,6 +124,20 @@ impl Runtime {
     }
 
     /// Serves all who connect, until the listener ends. Dropping the future stops accepting and closes all connections.
+    ///
+    /// ```no_run
+    /// # async fn f(wasm: Vec<u8>) -> Result<(), Box<dyn std::error::Error>> {
+    /// use isorun::{Listener, Runtime, TcpTransportListener};
+    ///
+    /// let runtime = Runtime::new()?;
+    /// let kv = runtime.load(wasm)?;
+    /// runtime.builder(&kv).register_as("kv").instantiate().await?;
+    /// let listener = TcpTransportListener::bind("127.0.0.1:0").await?;
+    /// println!("listening {}", listener.address());
+    /// tokio::spawn(async move { runtime.serve(Box::new(listener)).await });
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn serve(&self, listener: Box<dyn Listener>) {
         isorun_rpc::serve(listener, self.directory(), ServeOptions::default()).await;
     }

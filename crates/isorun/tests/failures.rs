@@ -545,3 +545,13 @@ async fn a_pool_gives_up_the_store_of_a_caller_that_left() {
     bounded(waiter.exec("run", &[])).await.unwrap();
     assert_eq!(waiter.generation(), 2);
 }
+
+#[tokio::test]
+async fn an_embedder_can_tell_what_befell_the_call_that_a_guest_could_not_do_without() {
+    let (_, result) = get_after_the_peer_was_killed(OnFailure::RpcError).await;
+    let error = result.unwrap_err();
+    let link = error.link.as_deref().unwrap();
+    assert!(matches!(link.failure, Failure::NotSent { .. }), "{link}");
+    assert_eq!((link.function.as_str(), link.instance.as_str()), ("demo:kv/store@0.1.0#get", "far"));
+    assert_eq!(std::error::Error::source(&error).unwrap().to_string(), link.to_string());
+}
