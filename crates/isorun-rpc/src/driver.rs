@@ -35,18 +35,31 @@ pub(crate) struct Driver {
     /// When the timer goes off, if it is set.
     armed: Option<Instant>,
     stage: Stage,
+    /// This end went away: what the other end still sends is read, so that the last answers are not lost with it.
+    lingers: bool,
 }
 
 enum Stage {
     Running,
     /// The connection has ended; its last frames leave.
     Closing,
+    /// They left; the other end's last are read and dropped.
+    Lingering,
 }
 
 impl Driver {
     pub(crate) fn new(channel: Box<dyn Channel>, shared: Arc<Shared>) -> Self {
         let timer = Box::pin(sleep_until(Instant::now()));
-        Self { channel, shared, queue: VecDeque::new(), flushing: false, timer, armed: None, stage: Stage::Running }
+        Self {
+            channel,
+            shared,
+            queue: VecDeque::new(),
+            flushing: false,
+            timer,
+            armed: None,
+            stage: Stage::Running,
+            lingers: false,
+        }
     }
 
     /// Goes on until nothing can be done; `Ready` once the connection has ended, with the reason.
@@ -124,7 +137,13 @@ impl Driver {
                 return Poll::Ready(());
             }
             if self.queue.is_empty() && !self.flushing {
-                return Poll::Pending;
+                let mut core = self.shared.core.lock();
+                if !core.connection.is_drained() {
+                    return Poll::Pending;
+                }
+                core.connection.connection_lost("this end went away");
+                self.lingers = true;
+                return Poll::Ready(());
             }
             let before = self.queue.len();
             let sent = self.channel.poll_send(cx, &mut self.queue);
@@ -186,7 +205,26 @@ impl Driver {
                 Err(_) => return Poll::Ready(()),
             }
         }
-        self.channel.poll_close(cx).map(|_| ())
+        let closed = ready!(self.channel.poll_close(cx));
+        if self.lingers && closed.is_ok() {
+            self.stage = Stage::Lingering;
+            return self.poll_lingering(cx);
+        }
+        Poll::Ready(())
+    }
+
+    fn poll_lingering(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.timer.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        for _ in 0..FRAMES_AT_ONCE {
+            match ready!(self.channel.poll_recv(cx)) {
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => return Poll::Ready(()),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
@@ -202,6 +240,7 @@ impl Future for Driver {
                 driver.poll_closing(cx)
             }
             Stage::Closing => driver.poll_closing(cx),
+            Stage::Lingering => driver.poll_lingering(cx),
         }
     }
 }

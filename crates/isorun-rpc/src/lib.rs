@@ -2,7 +2,8 @@
 //!
 //! A [`Peer`] is one connection: both ends serve what their [`Directory`](isorun_core::Directory) knows, and call. A
 //! [`Link`] opens it when it is needed and again when it went; a [`RemoteInstance`] is an instance at the other end, to be
-//! called like one here. [`serve`] answers all who connect.
+//! called like one here. [`serve`] answers all who connect, and [`serve_until`] ends without losing a
+//! call.
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -38,7 +39,7 @@ mod server;
 pub use link::{Link, PeerPool};
 pub use neorpc::PeerLimits;
 pub use once::{CallTarget, call_once, handle_incoming_rpc};
-pub use options::{BIND_MS_MAX, CLOSE_MS_MAX, CONNECT_MS_MAX, CONNECTIONS_MAX, PeerOptions, ServeOptions};
+pub use options::{BIND_MS_MAX, CLOSE_MS_MAX, CONNECT_MS_MAX, CONNECTIONS_MAX, DRAIN_MS, PeerOptions, ServeOptions};
 pub use peer::Peer;
 pub use remote::RemoteInstance;
-pub use server::{accept, serve};
+pub use server::{accept, serve, serve_until};

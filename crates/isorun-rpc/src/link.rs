@@ -11,7 +11,8 @@ use crate::peer::{Peer, not_sent};
 use crate::remote::RemoteInstance;
 use crate::renew::Renew;
 
-/// One connection to one place, opened when it is first needed and again when it went; clones share it.
+/// One connection to one place, opened when it is first needed, and again when it went or the other end goes
+/// away; clones share it.
 #[derive(Clone)]
 pub struct Link {
     inner: Arc<Inner>,
@@ -47,13 +48,13 @@ impl Link {
                 None => Err(not_sent("the connection ended".to_owned())),
             }
         };
-        self.inner.peer.alive_or(|peer| !peer.is_closed(), connect).await
+        self.inner.peer.alive_or(Peer::is_usable, connect).await
     }
 
-    /// The connection, if it is open now.
+    /// The connection, if it is open now and the other end does not go away.
     #[must_use]
     pub fn open_peer(&self) -> Option<Peer> {
-        self.inner.peer.alive(|peer| !peer.is_closed())
+        self.inner.peer.alive(Peer::is_usable)
     }
 
     pub(crate) fn to(peer: Peer) -> Self {

@@ -15,6 +15,11 @@ pub const BIND_MS_MAX: u64 = 10_000;
 /// How long the last frames of a connection may take to leave, in milliseconds.
 pub const CLOSE_MS_MAX: u64 = 1_000;
 
+/// How long a server that ends waits for what it has under way, in milliseconds.
+///
+/// What a guest's call may take by default fits it.
+pub const DRAIN_MS: u64 = 10_000;
+
 /// Connections that one server holds at once.
 pub const CONNECTIONS_MAX: usize = 1024;
 
@@ -66,10 +71,12 @@ pub struct ServeOptions {
     pub peer: PeerOptions,
     /// Connections held at once; one more is closed as it comes. Default [`CONNECTIONS_MAX`].
     pub connections_max: usize,
+    /// How long a server that ends waits for what it has under way, in milliseconds. Default [`DRAIN_MS`].
+    pub drain_ms: u64,
 }
 
 impl Default for ServeOptions {
     fn default() -> Self {
-        Self { peer: PeerOptions::default(), connections_max: CONNECTIONS_MAX }
+        Self { peer: PeerOptions::default(), connections_max: CONNECTIONS_MAX, drain_ms: DRAIN_MS }
     }
 }

@@ -13,7 +13,7 @@ use isorun_core::{
 use neorpc::{BindingId, Connection, RequestId};
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{Instant, timeout};
 
 use crate::driver::Driver;
@@ -39,6 +39,7 @@ pub(crate) struct Shared {
     pub(crate) identity: PeerIdentity,
     pub(crate) options: PeerOptions,
     closed: AtomicBool,
+    leaving: AtomicBool,
     gone: watch::Sender<bool>,
 }
 
@@ -90,13 +91,25 @@ impl Peer {
     }
 
     async fn start(channel: Box<dyn Channel>, connection: Connection, options: PeerOptions) -> Result<Self, Failure> {
-        let (opened, wait) = oneshot::channel();
+        let Starting { peer, opened, driver: _ } = Self::begin(channel, connection, options);
+        opened.await.unwrap_or_else(|_| Err(not_sent("the connection ended".to_owned())))?;
+        Ok(peer)
+    }
+
+    /// As [`accept`](Self::accept), waiting for nothing.
+    pub(crate) fn accepting(channel: Box<dyn Channel>, options: PeerOptions) -> Starting {
+        let connection = Connection::accept(now(), options.limits);
+        Self::begin(channel, connection, options)
+    }
+
+    fn begin(channel: Box<dyn Channel>, connection: Connection, options: PeerOptions) -> Starting {
+        let (open, opened) = oneshot::channel();
         let core = Core {
             connection,
             waiting: HashMap::new(),
             bindings: HashMap::new(),
             tasks: HashMap::new(),
-            opened: Some(opened),
+            opened: Some(open),
             driver: None,
             released: false,
         };
@@ -105,13 +118,13 @@ impl Peer {
             identity: channel.peer().clone(),
             options,
             closed: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
             gone: watch::Sender::new(false),
         });
         // Made before anything is awaited: should the waiting be given up, the connection closes.
         let peer = Self { handle: Arc::new(Handle { shared: Arc::clone(&shared) }) };
-        tokio::spawn(Driver::new(channel, shared));
-        wait.await.unwrap_or_else(|_| Err(not_sent("the connection ended".to_owned())))?;
-        Ok(peer)
+        let driver = tokio::spawn(Driver::new(channel, shared));
+        Starting { peer, opened, driver }
     }
 
     /// An instance at the other end; nothing is sent before it is used.
@@ -137,6 +150,27 @@ impl Peer {
         let mut gone = self.shared().gone.subscribe();
         // The sender lives as long as `self` does.
         let _ = gone.wait_for(|gone| *gone).await;
+    }
+
+    /// Takes no request of the other end any more, and lets it know: it turns to another connection for what is new.
+    ///
+    /// What is under way goes on, and the connection closes once nothing is, either way: [`closed`](Self::closed) waits
+    /// for that. Dropping the last clone meanwhile still closes it at once.
+    pub fn go_away(&self) {
+        let mut core = self.shared().core.lock();
+        core.connection.go_away();
+        core.wake();
+    }
+
+    /// Whether the other end goes away: it answers what it took, and new requests need another connection.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        self.shared().leaving.load(Ordering::Acquire)
+    }
+
+    /// Whether it is there and takes requests.
+    pub(crate) fn is_usable(&self) -> bool {
+        !self.is_closed() && !self.is_leaving()
     }
 
     /// Requests of this end that have no answer yet.
@@ -202,7 +236,21 @@ impl Peer {
     }
 }
 
+/// A connection whose hello is still to come.
+pub(crate) struct Starting {
+    pub(crate) peer: Peer,
+    /// Comes with the hello, or the reason that none did.
+    pub(crate) opened: oneshot::Receiver<Result<(), Failure>>,
+    /// Ends once the channel is closed, after the connection did.
+    pub(crate) driver: JoinHandle<()>,
+}
+
 impl Shared {
+    /// Notes that the other end takes no request any more.
+    pub(crate) fn set_leaving(&self) {
+        self.leaving.store(true, Ordering::Release);
+    }
+
     /// Notes that the connection went, once everything that waited for it knows.
     pub(crate) fn set_closed(&self) {
         self.closed.store(true, Ordering::Release);

@@ -13,7 +13,7 @@ use crate::router;
 
 /// An instance at the other end, to be called like one here.
 ///
-/// When the connection went, the next call opens another and binds anew, and the types are checked again.
+/// When the connection went, or the other end goes away, the next call opens another and binds anew, and the types are checked again.
 #[derive(Debug, Clone)]
 pub struct RemoteInstance {
     link: Link,
@@ -86,18 +86,19 @@ impl RemoteBound {
             let binding = peer.bind(&self.instance, &self.want).await?;
             Ok(Arc::new(Live { binding, peer }))
         };
-        self.live.alive_or(|live| !live.peer.is_closed(), bind).await
+        self.live.alive_or(|live| live.peer.is_usable(), bind).await
     }
 
     async fn call_live(&self, function: FunctionIndex, cx: &CallContext, args: Bytes) -> Result<Reply, CallFailed> {
-        let live = match self.live.alive(|live| !live.peer.is_closed()) {
+        let live = match self.live.alive(|live| live.peer.is_usable()) {
             Some(live) => live,
             None => self.live_in_time(cx).await?,
         };
         let result = live.peer.call(&live.binding, function, cx, args.clone()).await;
         match result {
-            // The connection went between the look at it and the call, which is safe to make again, once.
-            Err(CallFailed { failure: Failure::NotSent { .. }, .. }) if live.peer.is_closed() => {
+            // The connection went between the look at it and the call, or the other end goes away and did not take it: safe
+            // to make again, once.
+            Err(CallFailed { failure: Failure::NotSent { .. }, .. }) if !live.peer.is_usable() => {
                 drop(live);
                 let live = self.live_in_time(cx).await?;
                 live.peer.call(&live.binding, function, cx, args).await

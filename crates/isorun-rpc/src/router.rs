@@ -22,6 +22,9 @@ pub(crate) fn act(shared: &Arc<Shared>) {
         // Before its waiters wake: they may want another connection at once.
         shared.set_closed();
     }
+    if core.connection.peer_leaves() {
+        shared.set_leaving();
+    }
     while let Some(event) = core.connection.poll_event() {
         act_on(shared, &mut core, event, &mut after);
     }

@@ -1,15 +1,17 @@
 //! Answers all who connect.
 
-use std::future::poll_fn;
+use std::future::{Future, pending, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use isorun_core::{Directory, Failure, Listener, TransportError};
+use isorun_core::{Channel, Directory, Failure, Listener, TransportError};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::options::{PeerOptions, ServeOptions};
-use crate::peer::{Peer, not_sent};
+use crate::peer::{Peer, Starting, not_sent};
 
 /// A moment's rest after a connection that could not be accepted, in milliseconds: the cause may be a shortage.
 const ACCEPT_REST_MS: u64 = 10;
@@ -18,37 +20,102 @@ const ACCEPT_REST_MS: u64 = 10;
 ///
 /// Of more than `connections_max` connections, each is closed as it comes. A connection that does not say hello in time
 /// is closed too.
-pub async fn serve(mut listener: Box<dyn Listener>, directory: Arc<dyn Directory>, options: ServeOptions) {
-    let ServeOptions { mut peer, connections_max } = options;
+pub async fn serve(listener: Box<dyn Listener>, directory: Arc<dyn Directory>, options: ServeOptions) {
+    serve_until(listener, directory, options, pending()).await;
+}
+
+/// As [`serve`], until `shutdown`: then it ends without losing a call.
+///
+/// The listener closes, and every caller is told to turn elsewhere with what is new. What is under way is finished, for
+/// [`drain_ms`](ServeOptions::drain_ms) at most; each connection closes once it has nothing left. Returns how many
+/// connections had something left when that time was over and were cut: calls on them are *unknown* to their callers.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use isorun_core::{Callee, Directory, Failure, PeerIdentity, Refusal};
+/// # struct Nothing;
+/// # impl Directory for Nothing {
+/// #     fn find(&self, instance: &str, _: &PeerIdentity) -> Result<Arc<dyn Callee>, Failure> {
+/// #         Err(Refusal::NoSuchInstance { instance: instance.to_owned() }.into())
+/// #     }
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// use isorun_rpc::{ServeOptions, serve_until};
+/// use isorun_transport_local::LocalChannelTransport;
+///
+/// let (_transport, listener) = LocalChannelTransport::pair();
+/// let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+/// let shutdown = async { drop(stopped.await) };
+/// let server = tokio::spawn(serve_until(Box::new(listener), Arc::new(Nothing), ServeOptions::default(), shutdown));
+/// drop(stop);
+/// assert_eq!(server.await.unwrap(), 0);
+/// # }
+/// ```
+pub async fn serve_until(
+    mut listener: Box<dyn Listener>,
+    directory: Arc<dyn Directory>,
+    options: ServeOptions,
+    shutdown: impl Future<Output = ()>,
+) -> usize {
+    let ServeOptions { mut peer, connections_max, drain_ms } = options;
     peer.directory = Some(directory);
+    let drain = watch::Sender::new(false);
     let mut connections = JoinSet::new();
-    loop {
+    let mut shutdown = pin!(shutdown);
+    let closed = loop {
         let accepted = tokio::select! {
-            accepted = poll_fn(|cx| listener.poll_accept(cx)) => accepted,
+            biased;
+            () = &mut shutdown => break false,
             Some(_) = connections.join_next() => continue,
+            accepted = poll_fn(|cx| listener.poll_accept(cx)) => accepted,
         };
         match accepted {
             Ok(channel) if connections.len() >= connections_max => {
                 tracing::warn!(peer = %channel.peer(), connections_max, "too many connections");
             }
-            Ok(channel) => {
-                let options = peer.clone();
-                connections.spawn(async move {
-                    let identity = channel.peer().clone();
-                    match Peer::accept(channel, options).await {
-                        Ok(peer) => peer.closed().await,
-                        Err(failure) => tracing::debug!(peer = %identity, %failure, "no peer"),
-                    }
-                });
-            }
-            Err(TransportError::Closed) => break,
+            Ok(channel) => drop(connections.spawn(serve_one(channel, peer.clone(), drain.subscribe()))),
+            Err(TransportError::Closed) => break true,
             Err(error) => {
                 tracing::warn!(address = %listener.address(), %error, "a connection could not be accepted");
                 sleep(Duration::from_millis(ACCEPT_REST_MS)).await;
             }
         }
+    };
+    // Nobody can connect any more.
+    drop(listener);
+    if closed {
+        // Those that are there are served to their end.
+        tokio::select! {
+            () = all(&mut connections) => return 0,
+            () = shutdown => {}
+        }
     }
-    // No more will come; those that are there are served to their end.
+    drain.send_replace(true);
+    // What is left when the time is over goes with the set.
+    match timeout(Duration::from_millis(drain_ms), all(&mut connections)).await {
+        Ok(()) => 0,
+        Err(_) => connections.len(),
+    }
+}
+
+async fn serve_one(channel: Box<dyn Channel>, options: PeerOptions, mut drain: watch::Receiver<bool>) {
+    let Starting { peer, mut opened, mut driver } = Peer::accepting(channel, options);
+    let ended = tokio::select! {
+        _ = &mut driver => true,
+        _ = drain.wait_for(|drain| *drain) => false,
+    };
+    if !ended {
+        peer.go_away();
+        // To the end of its channel, and not only of the connection: its last answers are on their way.
+        let _ = driver.await;
+    }
+    if let Ok(Err(failure)) = opened.try_recv() {
+        tracing::debug!(peer = %peer.identity(), %failure, "no peer");
+    }
+}
+
+async fn all(connections: &mut JoinSet<()>) {
     while connections.join_next().await.is_some() {}
 }
 
