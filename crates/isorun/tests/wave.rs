@@ -497,3 +497,16 @@ proptest! {
         let _ = wave::parse_value(&types, ty, &text);
     }
 }
+
+#[test]
+fn a_comment_at_the_end_is_no_more_than_a_comment() {
+    let mut builder = isorun_ledger::RegistryBuilder::new();
+    let bool_ = builder.intern(isorun_ledger::TypeDef::Bool, None).unwrap();
+    let types = builder.finish();
+    for text in ["true//", "true //", "true // so it is", "true//\n"] {
+        assert_eq!(wave::parse_value(&types, bool_, text).unwrap(), Val::Bool(true), "{text}");
+    }
+    for text in ["//", "//true", "// true\n"] {
+        assert!(wave::parse_value(&types, bool_, text).is_err(), "{text}");
+    }
+}
