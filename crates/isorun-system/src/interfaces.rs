@@ -10,7 +10,7 @@ use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, random};
 use wasmtime_wasi::random::WasiRandom;
 use wasmtime_wasi_io::bindings::wasi::io;
 
-use crate::state;
+use crate::{sockets, state};
 
 /// The version that wasmtime-wasi brings; the linker takes imports of all 0.2.x for it.
 const VERSION: &str = "0.2.12";
@@ -23,6 +23,7 @@ pub(crate) enum Package {
     Filesystem,
     Io,
     Random,
+    Sockets,
 }
 
 impl Package {
@@ -34,6 +35,7 @@ impl Package {
             Self::Filesystem => "wasi:filesystem",
             Self::Io => "wasi:io",
             Self::Random => "wasi:random",
+            Self::Sockets => "wasi:sockets",
         }
     }
 
@@ -55,6 +57,7 @@ impl Package {
             Self::Filesystem => &["types", "preopens"],
             Self::Io => &["error", "poll", "streams"],
             Self::Random => &["random", "insecure", "insecure-seed"],
+            Self::Sockets => sockets::INTERFACES,
         }
     }
 
@@ -85,6 +88,7 @@ impl Package {
                 random::insecure::add_to_linker::<_, WasiRandom>(linker, state::random)?;
                 random::insecure_seed::add_to_linker::<_, WasiRandom>(linker, state::random)
             }
+            Self::Sockets => sockets::install(linker, VERSION),
         }
     }
 }

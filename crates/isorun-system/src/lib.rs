@@ -68,6 +68,7 @@
 mod dir;
 mod interfaces;
 mod kv;
+mod sockets;
 mod state;
 mod wasi;
 

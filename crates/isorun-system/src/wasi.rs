@@ -12,12 +12,12 @@ use crate::{WasiDir, state};
 
 /// What a guest finds of WASI beside directories; nothing, until it is granted.
 ///
-/// `wasi:cli`, `wasi:io` and `wasi:filesystem` are always there, because a
-/// component that names them doesn't start without: with no arguments, no
-/// variables, a closed standard input, an output that goes nowhere and no
-/// directory. `wasi:cli/exit` ends the call. Clocks and random numbers are not
+/// `wasi:cli`, `wasi:io`, `wasi:filesystem` and `wasi:sockets` are always there,
+/// because a component that names them doesn't start without: with no arguments,
+/// no variables, a closed standard input, an output that goes nowhere, no
+/// directory, and no socket or name that isn't refused with `access-denied`. `wasi:cli/exit` ends the call. Clocks and random numbers are not
 /// there at all unless granted, so that to import them is a link error;
-/// [`how_to_grant`] has the words for it. Sockets are not offered.
+/// [`how_to_grant`] has the words for it. Nothing grants a socket.
 ///
 /// ```
 /// use isorun_system::Wasi;
@@ -93,7 +93,7 @@ impl Wasi {
     }
 
     fn packages(&self) -> Vec<Package> {
-        let mut packages = vec![Package::Cli, Package::Filesystem, Package::Io];
+        let mut packages = vec![Package::Cli, Package::Filesystem, Package::Io, Package::Sockets];
         packages.extend(self.has(WasiFeature::Clocks).then_some(Package::Clocks));
         packages.extend(self.has(WasiFeature::Random).then_some(Package::Random));
         packages
@@ -133,7 +133,7 @@ impl SystemComponent for Wasi {
 ///
 /// let links = wasi_links(Wasi::inert().clocks(), []);
 /// let packages: Vec<_> = links.iter().map(|link| link.selector.to_string()).collect();
-/// assert_eq!(packages, ["wasi:cli", "wasi:filesystem", "wasi:io", "wasi:clocks"]);
+/// assert_eq!(packages, ["wasi:cli", "wasi:filesystem", "wasi:io", "wasi:sockets", "wasi:clocks"]);
 /// ```
 #[must_use]
 pub fn wasi_links(wasi: Wasi, dirs: impl IntoIterator<Item = WasiDir>) -> Vec<Link> {

@@ -39,13 +39,57 @@ async fn random_numbers_are_a_link_error_until_granted() {
     assert_ne!(call(&app, "run", &[]).await, call(&app, "run", &[]).await);
 }
 
+/// Asks for a socket: 0 if it is refused with `access-denied`, 1 for another error, 2 if it gets one.
+const ASKS_FOR_A_SOCKET: &str = r#"(component
+    (import "wasi:sockets/network@0.2.0" (instance $network
+        (export "network" (type (sub resource)))
+        (type $code' (enum "unknown" "access-denied" "not-supported" "invalid-argument" "out-of-memory" "timeout"
+            "concurrency-conflict" "not-in-progress" "would-block" "invalid-state" "new-socket-limit"
+            "address-not-bindable" "address-in-use" "remote-unreachable" "connection-refused" "connection-reset"
+            "connection-aborted" "datagram-too-large" "name-unresolvable" "temporary-resolver-failure"
+            "permanent-resolver-failure"))
+        (export "error-code" (type (eq $code')))
+        (type $family' (enum "ipv4" "ipv6"))
+        (export "ip-address-family" (type (eq $family')))))
+    (alias export $network "error-code" (type $code))
+    (alias export $network "ip-address-family" (type $family))
+    (import "wasi:sockets/tcp@0.2.0" (instance $tcp (export "tcp-socket" (type (sub resource)))))
+    (alias export $tcp "tcp-socket" (type $socket))
+    (import "wasi:sockets/tcp-create-socket@0.2.0" (instance $create
+        (alias outer 1 $code (type $code'))
+        (export "error-code" (type $code (eq $code')))
+        (alias outer 1 $family (type $family'))
+        (export "ip-address-family" (type $family (eq $family')))
+        (alias outer 1 $socket (type $socket'))
+        (export "tcp-socket" (type $socket (eq $socket')))
+        (export "create-tcp-socket"
+            (func (param "address-family" $family) (result (result (own $socket) (error $code)))))))
+    (core module $L (memory (export "memory") 1))
+    (core instance $l (instantiate $L))
+    (core func $create' (canon lower (func $create "create-tcp-socket") (memory (core memory $l "memory"))))
+    (core module $M
+        (import "l" "memory" (memory 1))
+        (import "h" "create" (func $create (param i32 i32)))
+        (func (export "run") (result i32)
+            (call $create (i32.const 0) (i32.const 64))
+            (if (i32.eqz (i32.load8_u (i32.const 64))) (then (return (i32.const 2))))
+            (i32.ne (i32.load8_u (i32.const 68)) (i32.const 1))))
+    (core instance $m (instantiate $M
+        (with "l" (instance $l)) (with "h" (instance (export "create" (func $create'))))))
+    (func (export "run") (result u32) (canon lift (core func $m "run"))))"#;
+
 #[tokio::test]
-async fn sockets_are_never_offered() {
-    let guest = r#"(component (import "wasi:sockets/tcp-create-socket@0.2.0" (instance (export "f" (func)))))"#;
+async fn sockets_are_there_and_all_are_refused_whatever_is_granted() {
     let everything = WasiFeature::ALL.into_iter().fold(Wasi::inert(), Wasi::grant);
-    let error = link_error(guest, &wasi_links(everything, [])).await;
-    assert!(matches!(error, LinkError::Missing { .. }), "{error}");
-    assert_eq!(how_to_grant("wasi:sockets/tcp-create-socket@0.2.0").unwrap(), "sockets are not offered to guests");
+    for wasi in [Wasi::inert(), everything] {
+        let app = start(ASKS_FOR_A_SOCKET, &wasi_links(wasi, [])).await;
+        assert_eq!(call(&app, "run", &[]).await, [Val::U32(0)]);
+    }
+}
+
+#[test]
+fn what_nothing_grants_is_said() {
+    assert_eq!(how_to_grant("wasi:sockets/tcp-create-socket@0.3.0").unwrap(), "sockets are not offered to guests");
     assert_eq!(how_to_grant("wasi:http/types@0.2.0").unwrap(), "`wasi:http` is not offered to guests");
 }
 

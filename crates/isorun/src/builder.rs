@@ -6,11 +6,12 @@ use isorun_core::{Budget, DEADLINE_MS_DEFAULT};
 use isorun_ledger::Interface;
 use isorun_runtime::{
     CalleeLink, Instance, InstanceOptions, Link, LinkError, LinkTarget, LoadedComponent, OnFailure, Selector, Serving,
-    StartError, SystemComponent, link,
+    StartError, SystemComponent, link, problems,
 };
 use isorun_system::{Wasi, how_to_grant};
 
 use crate::registry::{Named, RegisterError, WeakDirectory};
+use crate::unstarted::Unstarted;
 use crate::{InstanceHandle, Linkable, LocalInstance, RemoteEnd, Runtime};
 
 /// Why there is no instance.
@@ -171,6 +172,29 @@ impl InstanceBuilder {
         linked.map(drop).map_err(|error| StartError::from(explained(error)).into())
     }
 
+    /// All that is wrong with the links, not only what [`check`](Self::check) meets first; empty where they hold.
+    ///
+    /// Nothing is started.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let runtime = isorun::Runtime::new()?;
+    /// # let app = runtime.load(wat::parse_str(r#"(component
+    /// #   (import "demo:a/a" (instance (export "f" (func)))) (import "demo:b/b" (instance (export "f" (func)))))"#)?)?;
+    /// use isorun::{InMemoryKv, LinkError};
+    ///
+    /// let builder = runtime.builder(&app).link_system("demo:a/a", InMemoryKv::new());
+    /// let problems = builder.problems().await;
+    /// assert!(matches!(problems[..], [LinkError::NotOffered { .. }, LinkError::Missing { .. }]), "{problems:?}");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn problems(&self) -> Vec<LinkError> {
+        let problems = problems(&self.component, &self.resolved(), &self.runtime.offers()).await;
+        problems.into_iter().map(explained).collect()
+    }
+
     fn resolved(&self) -> Vec<Link> {
         let mut links: Vec<Link> = self.links.iter().map(|pending| self.target(pending)).collect();
         links.extend(self.rest_of_wasi());
@@ -198,6 +222,9 @@ impl InstanceBuilder {
                 let directory = WeakDirectory(Arc::downgrade(&self.runtime.shared.registry));
                 callee(Arc::new(Named { directory, id: id.clone() }), id, here())
             }
+            Linkable::LocalInstance(LocalInstance::Unstarted { name, component }) => {
+                callee(Arc::new(Unstarted::new(name, component)), name, here())
+            }
             Linkable::Remote { transport, remote_instance } => {
                 let remote = self.runtime.remote(transport, remote_instance);
                 let place = match transport {
@@ -213,7 +240,7 @@ impl InstanceBuilder {
     /// Links for what may be had of WASI, where nobody linked it.
     ///
     /// Every guest with a standard library imports parts of it that are harmless
-    /// when empty. What can't be empty (clocks, random numbers, sockets) must be granted.
+    /// when empty. What can't be empty (clocks, random numbers) must be granted.
     fn rest_of_wasi(&self) -> Vec<Link> {
         let imports = &self.component.ledger().imports;
         let wasi: Arc<dyn SystemComponent> = Arc::new(self.wasi.clone());
