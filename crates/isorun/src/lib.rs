@@ -31,6 +31,7 @@ mod linkable;
 mod registry;
 mod remote;
 mod runtime;
+mod unstarted;
 pub mod wave;
 
 pub use builder::{InstanceBuilder, InstantiateError};

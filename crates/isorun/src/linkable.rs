@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use isorun_core::Transport;
 use isorun_rpc::Peer;
-use isorun_runtime::SystemComponent;
+use isorun_runtime::{LoadedComponent, SystemComponent};
 
 use crate::InstanceHandle;
 
@@ -43,6 +43,15 @@ pub enum LocalInstance {
     Handle(InstanceHandle),
     /// The one that is registered under this name when the link binds.
     Named(String),
+    /// One that is never started: links to it are checked as any, and calls through them are not sent.
+    ///
+    /// For [`InstanceBuilder::problems`](crate::InstanceBuilder::problems), which runs nothing.
+    Unstarted {
+        /// Its name, for messages.
+        name: String,
+        /// The component that an instance would be made of.
+        component: LoadedComponent,
+    },
 }
 
 impl From<&InstanceHandle> for LocalInstance {
