@@ -1,29 +1,30 @@
 //! The transport over TCP: what every transport must do, and what only this one does.
 
-#[macro_use]
-#[path = "../../isorun-transport-local/tests/conformance/mod.rs"]
-mod conformance;
-
-use conformance::{Endpoint, Ends};
+use isorun_conformance::drive::{accept, connect, frames, recv_all, send};
+use isorun_conformance::{Endpoint, conformance_suite};
 use isorun_core::{Listener, PeerIdentity, Transport, TransportError};
 use isorun_transport_tcp::{CONNECT_MS_MAX, ListenError, TcpAddress, TcpTransport, TcpTransportListener};
 
 async fn listen() -> Endpoint {
     let listener = TcpTransportListener::bind("127.0.0.1:0").await.unwrap();
-    (Box::new(TcpTransport::new(&listener.address()).unwrap()), Box::new(listener))
+    Endpoint::new(TcpTransport::new(&listener.address()).unwrap(), listener)
 }
 
-async fn connect() -> Ends {
-    conformance::connect(&mut listen().await).await
-}
+conformance_suite!(listen);
 
-conformance_suite!(connect, listen);
+#[tokio::test]
+async fn what_was_sent_arrives_though_its_sender_was_dropped() {
+    let (mut near, mut far) = connect(&mut listen().await).await.unwrap();
+    assert_eq!(send(near.as_mut(), &mut frames(3, |_| 10)).await, Ok(()));
+    drop(near);
+    assert_eq!(recv_all(far.as_mut()).await, (frames(3, |_| 10), None));
+}
 
 #[tokio::test]
 async fn both_ends_are_anonymous_by_their_addresses() {
     let mut endpoint = listen().await;
-    let (near, far) = conformance::connect(&mut endpoint).await;
-    assert_eq!(near.peer(), &PeerIdentity::Anonymous { address: endpoint.1.address() });
+    let (near, far) = connect(&mut endpoint).await.unwrap();
+    assert_eq!(near.peer(), &PeerIdentity::Anonymous { address: endpoint.listener.address() });
     let PeerIdentity::Anonymous { address } = far.peer() else { panic!("{:?}", far.peer()) };
     let address: TcpAddress = address.parse().unwrap();
     assert!(address.is_loopback() && address.port() != 0);
@@ -41,7 +42,7 @@ async fn names_and_both_kinds_of_addresses_are_listened_on_and_reached() {
         let mut listener = TcpTransportListener::bind(&format!("tcp://{host}:0")).await.unwrap();
         assert!(listener.local_address().is_loopback() && listener.local_address().port() != 0);
         let transport = TcpTransport::new(&format!("tcp://{host}:{}", listener.local_address().port())).unwrap();
-        let (near, far) = tokio::join!(transport.open(), conformance::accept(&mut listener));
+        let (near, far) = tokio::join!(transport.open(), accept(&mut listener));
         assert!(near.is_ok() && far.is_ok(), "{host}");
     }
 }
