@@ -1,12 +1,12 @@
 //! What an operator named, and what follows from it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::fmt;
 
 use isorun_core::PeerIdentity;
 
-use crate::link;
 use crate::text::Shown;
-use crate::{Audience, Decision, Mount, Request, WasiFeature};
+use crate::{Audience, Capability, Decision, Mount, Request, WasiFeature};
 
 /// What an operator granted; empty, it allows nothing but listening on this machine.
 ///
@@ -28,12 +28,18 @@ use crate::{Audience, Decision, Mount, Request, WasiFeature};
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grants {
-    /// By name of the import, the place its code comes from.
-    links: BTreeMap<String, String>,
+    links: Vec<LinkGrant>,
     mounts: Vec<Mount>,
     wasi: BTreeSet<WasiFeature>,
-    served: BTreeMap<String, BTreeSet<Audience>>,
+    served: BTreeSet<(Capability, Audience)>,
     insecure: bool,
+}
+
+/// Imports, and the place their code comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct LinkGrant {
+    capability: Capability,
+    place: String,
 }
 
 impl Grants {
@@ -43,15 +49,16 @@ impl Grants {
         Self::default()
     }
 
-    /// Grants that `import` is satisfied, by what is at `place`.
+    /// Grants that imports are satisfied, by what is at `place`.
     ///
-    /// An import is `ns:pkg/iface@version`, which covers the versions of its
-    /// track; the name of a root function; or `*`, for all but WASI's. The place
-    /// is only told when a decision is explained. A second grant for an import
-    /// replaces the first.
+    /// Which they are is a [`Capability`], or the text that [`Capability::of`]
+    /// reads. The place is only told when a decision is explained. A second
+    /// grant for the same replaces the first.
     #[must_use]
-    pub fn link(mut self, import: impl Into<String>, place: impl Into<String>) -> Self {
-        self.links.insert(import.into(), place.into());
+    pub fn link(mut self, imports: impl Into<Capability>, place: impl Into<String>) -> Self {
+        let (capability, place) = (imports.into(), place.into());
+        self.links.retain(|known| known.capability != capability);
+        self.links.push(LinkGrant { capability, place });
         self
     }
 
@@ -71,10 +78,31 @@ impl Grants {
         self
     }
 
-    /// Grants that `audience` calls the instance registered as `instance`.
+    /// Grants that `audience` calls whatever the instance registered as `instance` has.
     #[must_use]
-    pub fn serve(mut self, instance: impl Into<String>, audience: Audience) -> Self {
-        self.served.entry(instance.into()).or_default().insert(audience);
+    pub fn serve(self, instance: impl Into<String>, audience: Audience) -> Self {
+        self.serve_only(Capability::everything().instance(instance), audience)
+    }
+
+    /// Grants that `audience` calls what the capability names, and nothing more.
+    ///
+    /// ```
+    /// use isorun_core::PeerIdentity;
+    /// use isorun_security::{Audience, Capability, Grants};
+    ///
+    /// let readers = Capability::of("demo:kv/store").functions(["get"]).instance("kv");
+    /// let grants = Grants::new().serve_only(readers, Audience::Anyone);
+    /// let peer = PeerIdentity::SameProcess;
+    /// assert!(grants.may_call("kv", Some("demo:kv/store@0.1.0"), "get", &peer).is_allowed());
+    /// assert_eq!(
+    ///     grants.may_call("kv", Some("demo:kv/store@0.1.0"), "put", &peer).to_string(),
+    ///     "denied: `demo:kv/store@0.1.0#put` of instance `kv` is not served to this process; \
+    ///      its operator grants it by serving that function"
+    /// );
+    /// ```
+    #[must_use]
+    pub fn serve_only(mut self, capability: Capability, audience: Audience) -> Self {
+        self.served.insert((capability, audience));
         self
     }
 
@@ -85,9 +113,14 @@ impl Grants {
         self
     }
 
-    /// Whether an import may be satisfied.
+    /// Whether an import may be satisfied: a whole interface, or a function at the root.
     pub fn may_link(&self, import: &str) -> Decision {
-        self.decide(&Request::Link { import })
+        self.may_link_only(&Capability::of(import))
+    }
+
+    /// Whether these imports may be satisfied; several grants may cover them together.
+    pub fn may_link_only(&self, wanted: &Capability) -> Decision {
+        self.decide(&Request::Link { wanted })
     }
 
     /// Whether a guest may be shown a directory.
@@ -100,12 +133,19 @@ impl Grants {
         self.decide(&Request::UseWasi(feature))
     }
 
-    /// Whether a peer may call an instance.
+    /// Whether a peer may call anything of an instance.
     ///
     /// The reason of a denial is fit to be sent to the peer: it does not tell
     /// whether there is such an instance.
     pub fn may_serve(&self, instance: &str, peer: &PeerIdentity) -> Decision {
         self.decide(&Request::Serve { instance, peer })
+    }
+
+    /// Whether a peer may call a function; `interface` is `None` for one at the root.
+    ///
+    /// The reason of a denial is fit to be sent to the peer.
+    pub fn may_call(&self, instance: &str, interface: Option<&str>, function: &str, peer: &PeerIdentity) -> Decision {
+        self.decide(&Request::Call { instance, interface, function, peer })
     }
 
     /// Whether connections may be accepted, without encryption, at an address.
@@ -116,10 +156,13 @@ impl Grants {
     /// Whether a request is covered by a grant.
     pub fn decide(&self, request: &Request<'_>) -> Decision {
         let found = match *request {
-            Request::Link { import } => self.link_grant(import),
+            Request::Link { wanted } => self.link_grant(wanted),
             Request::Mount(mount) => self.mount_grant(mount),
             Request::UseWasi(feature) => self.wasi.contains(&feature).then(|| format!("`--wasi {feature}`")),
-            Request::Serve { instance, peer } => self.serve_grant(instance, peer),
+            Request::Serve { instance, peer } => self.serve_grant(peer, |served| served.reaches(instance)),
+            Request::Call { instance, interface, function, peer } => {
+                self.serve_grant(peer, |served| served.covers(instance, interface, function))
+            }
             Request::Listen { address_is_loopback: true } => {
                 Some("only this machine reaches a loopback address".into())
             }
@@ -131,30 +174,50 @@ impl Grants {
         }
     }
 
-    fn link_grant(&self, import: &str) -> Option<String> {
-        // The name itself before a version beside it, and `*` only where nothing else is said.
-        let named = || self.links.iter().find(|(granted, _)| *granted != link::ALL && link::covers(granted, import));
-        let all = || self.links.get_key_value(link::ALL).filter(|(all, _)| link::covers(all, import));
-        let (granted, place) = self.links.get_key_value(import).or_else(named).or_else(all)?;
-        Some(format!("`--link {}={}`", Shown(granted), Shown(place)))
+    fn link_grant(&self, wanted: &Capability) -> Option<String> {
+        if wanted.is_empty() {
+            return Some("nothing is asked for".into());
+        }
+        let mut found: Vec<&LinkGrant> = Vec::new();
+        for part in wanted.parts() {
+            let covering = || self.links.iter().filter(|grant| part.is_within(&grant.capability));
+            // The very name before a version beside it, and `*` only where nothing else is said.
+            let exact = || covering().find(|grant| grant.capability == part);
+            let named = || covering().find(|grant| !grant.capability.is_rest());
+            let grant = exact().or_else(named).or_else(|| covering().next())?;
+            if !found.contains(&grant) {
+                found.push(grant);
+            }
+        }
+        let links: Vec<_> = found.into_iter().take(SHOWN_GRANTS_MAX).map(LinkGrant::to_string).collect();
+        Some(links.join(", "))
     }
 
     fn mount_grant(&self, wanted: &Mount) -> Option<String> {
         self.mounts.iter().find(|granted| granted.covers(wanted)).map(|granted| format!("`{}`", dir_option(granted)))
     }
 
-    fn serve_grant(&self, instance: &str, peer: &PeerIdentity) -> Option<String> {
-        let audience = self.served.get(instance)?.iter().find(|audience| audience.includes(peer))?;
-        Some(format!("`{}` is served to {}", Shown(instance), Shown(&audience.to_string())))
+    fn serve_grant(&self, peer: &PeerIdentity, is_enough: impl Fn(&Capability) -> bool) -> Option<String> {
+        let (served, audience) =
+            self.served.iter().find(|(served, audience)| audience.includes(peer) && is_enough(served))?;
+        Some(format!("{served} is served to {}", Shown(&audience.to_string())))
+    }
+}
+
+/// Grants that one decision names.
+const SHOWN_GRANTS_MAX: usize = 8;
+
+impl fmt::Display for LinkGrant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`--link {}={}`", self.capability.import(), Shown(&self.place))
     }
 }
 
 /// Why nothing allows a request, and what would.
 fn reason(request: &Request<'_>) -> String {
     match *request {
-        Request::Link { import } => {
-            let import = Shown(import);
-            format!("import `{import}` is not linked; `--link {import}=PLACE` grants it")
+        Request::Link { wanted } => {
+            format!("import {wanted} is not linked; `--link {}=PLACE` grants it", wanted.import())
         }
         Request::Mount(mount) => {
             let (host, guest) = (mount.host.to_string_lossy(), mount.guest.to_string_lossy());
@@ -169,6 +232,15 @@ fn reason(request: &Request<'_>) -> String {
             let peer = Shown(&peer);
             format!(
                 "instance `{instance}` is not served to {peer}; its operator grants it by serving it under that name"
+            )
+        }
+        Request::Call { instance, interface, function, peer } => {
+            let (instance, function, peer) = (Shown(instance), Shown(function), peer.to_string());
+            let (interface, hash) = interface.map_or((Shown(""), ""), |interface| (Shown(interface), "#"));
+            format!(
+                "`{interface}{hash}{function}` of instance `{instance}` is not served to {}; \
+                 its operator grants it by serving that function",
+                Shown(&peer)
             )
         }
         Request::Listen { .. } => "other machines could reach this address and nothing would be encrypted or \

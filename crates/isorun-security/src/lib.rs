@@ -1,6 +1,7 @@
 //! Grants and decisions with reasons: who may link, mount and call what.
 //!
-//! An operator names what is granted, in [`Grants`]; whoever is about to act
+//! A [`Capability`] is the right to call functions, which can be narrowed and
+//! handed on. An operator names what is granted, in [`Grants`]; whoever is about to act
 //! asks first, with a [`Request`]. The answer is a [`Decision`] that says which
 //! grant allows it, or why nothing does and what would. What nobody named is
 //! denied. There is no I/O here and no clock: data in, a decision out.
@@ -20,12 +21,14 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod capability;
 mod decision;
 mod grants;
-mod link;
 mod request;
+mod scope;
 mod text;
 
+pub use capability::Capability;
 pub use decision::Decision;
 pub use grants::Grants;
 pub use request::{Access, Audience, Mount, Request, UnknownFeature, WasiFeature};

@@ -6,23 +6,36 @@ use std::str::FromStr;
 
 use isorun_core::PeerIdentity;
 
+use crate::Capability;
+
 /// Something that somebody is about to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Request<'a> {
-    /// Satisfy an import of a guest.
+    /// Satisfy imports of a guest.
     Link {
-        /// The import: `ns:pkg/iface@version`, or the name of a root function.
-        import: &'a str,
+        /// The functions that the guest gets.
+        wanted: &'a Capability,
     },
     /// Show a guest a directory of the host.
     Mount(&'a Mount),
     /// Let a guest use a part of WASI.
     UseWasi(WasiFeature),
-    /// Let a peer call an instance.
+    /// Let a peer find an instance, because there is something in it that it may call.
     Serve {
         /// The instance's registered name, as the peer wrote it.
         instance: &'a str,
+        /// Who asks.
+        peer: &'a PeerIdentity,
+    },
+    /// Let a peer call a function.
+    Call {
+        /// The instance's registered name.
+        instance: &'a str,
+        /// The interface, or `None` for a function at the root.
+        interface: Option<&'a str>,
+        /// The function, as the peer wrote it.
+        function: &'a str,
         /// Who asks.
         peer: &'a PeerIdentity,
     },

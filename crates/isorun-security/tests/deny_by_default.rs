@@ -1,7 +1,7 @@
 //! Nothing is allowed that was not granted.
 
 use isorun_core::{PeerIdentity, Refusal};
-use isorun_security::{Access, Audience, Decision, Grants, Mount, Request, WasiFeature};
+use isorun_security::{Access, Audience, Capability, Decision, Grants, Mount, Request, WasiFeature};
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -101,6 +101,7 @@ fn is_named_by(ask: &Ask, grant: &Grant) -> bool {
         (Ask::Link(wanted), Grant::Link(granted)) => match (*granted, *wanted) {
             ("*", wanted) => wanted != "wasi:clocks/wall-clock@0.2.6",
             ("demo:kv/store@0.1.0" | "demo:kv/store@0.1.7", "demo:kv/store@0.1.0" | "demo:kv/store@0.1.7") => true,
+            ("demo:kv/store", wanted) => wanted.starts_with("demo:kv/store"),
             (granted, wanted) => granted == wanted,
         },
         (Ask::Mount(wanted), Grant::Mount(granted)) => {
@@ -154,7 +155,9 @@ proptest! {
         let none = Grants::new();
         let mount = Mount::new(&host, &name, Access::ReadOnly);
         let peer = PeerIdentity::Anonymous { address };
-        for request in [Request::Link { import: &name }, Request::Mount(&mount), Request::Serve { instance: &name, peer: &peer }] {
+        for request in [
+            Request::Call { instance: &name, interface: Some(&host), function: &name, peer: &peer },
+            Request::Link { wanted: &Capability::of(&name) }, Request::Mount(&mount), Request::Serve { instance: &name, peer: &peer }] {
             let Decision::Denied { reason } = none.decide(&request) else {
                 return Err(TestCaseError::fail("allowed"));
             };
@@ -212,7 +215,10 @@ fn what_is_allowed_names_its_grant() {
     check(grants.may_link("log"), "allowed: `--link *=local:rest.wasm`");
     check(grants.may_mount(&Mount::new("/srv/", "/data", Access::ReadOnly)), "allowed: `--dir /srv::/data`");
     check(grants.may_use_wasi(WasiFeature::Clocks), "allowed: `--wasi clocks`");
-    check(grants.may_serve("kv", &PeerIdentity::SameProcess), "allowed: `kv` is served to anyone");
+    check(
+        grants.may_serve("kv", &PeerIdentity::SameProcess),
+        "allowed: everything of instance `kv` is served to anyone",
+    );
     check(grants.may_listen(true), "allowed: only this machine reaches a loopback address");
     check(grants.may_listen(false), "allowed: `--insecure`");
 }
