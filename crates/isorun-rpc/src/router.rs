@@ -131,6 +131,7 @@ fn act_on(shared: &Arc<Shared>, core: &mut Core, event: Event, after: &mut After
             let serving = Serving::new(shared, id, Asked::Call);
             let bound = core.bindings.get(&binding).cloned();
             after.start(core, id, async move {
+                tracing::debug!(peer = %serving.shared.identity, %id, function = function.0, "serving a call");
                 let result = match bound {
                     Some(bound) => call(&*bound, function, &cx, args).await,
                     // The state machine and this table are changed together, under one lock.

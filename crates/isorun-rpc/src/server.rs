@@ -82,6 +82,7 @@ pub async fn serve_until(
             }
         }
     };
+    let address = listener.address();
     // Nobody can connect any more.
     drop(listener);
     if closed {
@@ -91,6 +92,7 @@ pub async fn serve_until(
             () = shutdown => {}
         }
     }
+    tracing::info!(%address, connections = connections.len(), "no longer serving: finishing what runs");
     drain.send_replace(true);
     // What is left when the time is over goes with the set.
     match timeout(Duration::from_millis(drain_ms), all(&mut connections)).await {

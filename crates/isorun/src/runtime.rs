@@ -1,12 +1,13 @@
 //! A runtime: one engine, one registry, the connections of one host.
 
+use std::future::Future;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use isorun_core::{Directory, Failure, Listener, PeerIdentity};
 use isorun_rpc::{Peer, PeerOptions, PeerPool, ServeOptions};
 use isorun_runtime::{LoadError, LoadedComponent, Offer, WasmtimeEngine};
-use isorun_security::Audience;
+use isorun_security::{Audience, Capability};
 
 use crate::registry::{RegisterError, Registry, WeakDirectory};
 use crate::{InstanceBuilder, InstanceHandle, RemoteEnd};
@@ -75,7 +76,7 @@ impl Runtime {
     /// # Errors
     /// [`RegisterError`]: a name is given once, and is plain.
     pub fn register_instance(&self, id: &str, handle: &InstanceHandle) -> Result<(), RegisterError> {
-        self.shared.registry.register(id, handle, Audience::Anyone)
+        self.register_instance_with(id, handle, &Capability::everything(), Audience::Anyone)
     }
 
     /// As [`register_instance`](Self::register_instance), for these callers alone.
@@ -88,7 +89,32 @@ impl Runtime {
         handle: &InstanceHandle,
         audience: Audience,
     ) -> Result<(), RegisterError> {
-        self.shared.registry.register(id, handle, audience)
+        self.register_instance_with(id, handle, &Capability::everything(), audience)
+    }
+
+    /// As [`register_instance`](Self::register_instance), for these callers and these functions alone.
+    ///
+    /// To bind any other function is *refused: unauthorised*.
+    ///
+    /// ```no_run
+    /// # fn f(runtime: &isorun::Runtime, kv: &isorun::InstanceHandle) -> Result<(), isorun::RegisterError> {
+    /// use isorun::{Audience, Capability};
+    ///
+    /// let readers = Capability::of("demo:kv/store").functions(["get", "scan"]);
+    /// runtime.register_instance_with("kv-to-read", kv, &readers, Audience::Anyone)
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`RegisterError`].
+    pub fn register_instance_with(
+        &self,
+        id: &str,
+        handle: &InstanceHandle,
+        capability: &Capability,
+        audience: Audience,
+    ) -> Result<(), RegisterError> {
+        self.shared.registry.register(id, handle, capability, audience)
     }
 
     /// Takes a name away; who is bound already keeps calling, who comes now finds nothing.
@@ -140,6 +166,38 @@ impl Runtime {
     /// ```
     pub async fn serve(&self, listener: Box<dyn Listener>) {
         isorun_rpc::serve(listener, self.directory(), ServeOptions::default()).await;
+    }
+
+    /// As [`serve`](Self::serve), until `shutdown`: then it ends without losing a call.
+    ///
+    /// The listener closes and callers are told to turn elsewhere with what is new; what is under way is finished, for
+    /// `drain_ms` milliseconds at most. Returns how many connections were cut after that with something still under way:
+    /// 0 where all went well. Calls that were cut are *unknown* to their callers.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use isorun::{Runtime, TcpTransportListener};
+    ///
+    /// let runtime = Runtime::new()?;
+    /// let listener = TcpTransportListener::bind("tcp://127.0.0.1:0").await?;
+    /// let (stop, stopped) = tokio::sync::oneshot::channel();
+    /// let shutdown = async { stopped.await.unwrap_or(()) };
+    /// let server = tokio::spawn(async move { runtime.serve_until(Box::new(listener), shutdown, 10_000).await });
+    /// // Later: a signal came.
+    /// stop.send(()).unwrap();
+    /// assert_eq!(server.await?, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn serve_until(
+        &self,
+        listener: Box<dyn Listener>,
+        shutdown: impl Future<Output = ()>,
+        drain_ms: u64,
+    ) -> usize {
+        let options = ServeOptions { drain_ms, ..ServeOptions::default() };
+        isorun_rpc::serve_until(listener, self.directory(), options, shutdown).await
     }
 
     /// Accepts one connection; both ends may serve and call on it.
