@@ -59,7 +59,9 @@ pub struct RunArgs {
 
 /// Serves a component to other processes, which link to it with `--link IFACE=tcp://HOST:PORT/NAME`.
 ///
-/// Prints `listening URL` to standard output once it accepts, and serves until SIGINT or SIGTERM, which end it with 0.
+/// Prints `listening URL` to standard output once it accepts, and serves until SIGINT or SIGTERM. Then it takes nothing
+/// new, finishes the calls that run, and ends with 0; with 1 if --drain was not enough for them. A second signal ends it
+/// at once.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_SERVE)]
 pub struct ServeArgs {
@@ -82,6 +84,10 @@ pub struct ServeArgs {
     /// Accept connections from other machines too, without encryption or authentication
     #[arg(long)]
     pub insecure: bool,
+
+    /// How long calls that run may take to finish once a signal came, like 500ms or 1m
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::milliseconds)]
+    pub drain: u64,
 
     #[command(flatten)]
     pub links: Links,

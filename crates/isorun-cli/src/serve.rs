@@ -1,5 +1,7 @@
 //! `isorun serve`.
 
+use std::pin::pin;
+
 use isorun::{Decision, Grants, InstanceHandle, Runtime, Serving, TcpTransportListener, Wasi};
 
 use crate::args::{Policy, ServeArgs};
@@ -7,16 +9,30 @@ use crate::exit::{self, FAILED, Failed};
 use crate::signals::Signals;
 use crate::{load, terminal};
 
-/// Serves a component until a signal ends it.
+/// Serves a component until a signal, and then to the end of what runs.
 pub async fn serve(args: ServeArgs, signals: &mut Signals) -> Result<u8, Failed> {
+    let drain_ms = args.drain;
     let (runtime, listener) = signals.or(listening(args)).await?;
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let mut served = pin!(runtime.serve_until(Box::new(listener), async { drop(stopped.await) }, drain_ms));
     tokio::select! {
-        () = runtime.serve(Box::new(listener)) => Err(Failed::new(FAILED, "the listener ended by itself")),
-        signal = signals.next() => {
-            tracing::info!(?signal, "no longer serving");
-            Ok(exit::OK)
-        }
+        _ = &mut served => return Err(Failed::new(FAILED, "the listener ended by itself")),
+        signal = signals.next() => tracing::info!(?signal, drain_ms, "ending"),
     }
+    drop(stop);
+    let drained = async {
+        match served.await {
+            0 => Ok(exit::OK),
+            cut => {
+                let text = format!(
+                    "cut off after {drain_ms} ms with calls under way: {cut} of the connections; \
+                    `--drain TIME` gives them longer"
+                );
+                Err(Failed::new(FAILED, text))
+            }
+        }
+    };
+    signals.or(drained).await
 }
 
 /// Starts the instance, and then listens: who connects finds it.
