@@ -1,10 +1,15 @@
-//! An isorun transport over TCP.
+//! isorun transports over TCP and over Unix sockets.
 //!
 //! A frame travels as its length, a little-endian `u32`, and its bytes. Writes
 //! are gathered, `TCP_NODELAY` is set, and a length is refused before a byte of
 //! the frame is read or a byte of memory is set aside for it. There is no TLS
 //! here: whoever reaches the port is [anonymous](isorun_core::PeerIdentity::Anonymous),
 //! which is why a server asks [`TcpAddress::is_loopback`] first.
+//!
+//! Between processes of one machine, and where there are Unix sockets,
+//! `UnixTransport` and `UnixTransportListener` carry the same frames at
+//! `unix:///PATH`. The socket file is its owner's alone, and a peer is told by
+//! the user and process that the system says it is.
 //!
 //! ```
 //! use std::collections::VecDeque;
@@ -30,13 +35,20 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod accept;
 mod address;
 mod channel;
 mod listener;
 mod reader;
 mod transport;
+#[cfg(unix)]
+mod unix;
 mod writer;
 
 pub use address::{AddressError, TcpAddress};
 pub use listener::{ListenError, TcpTransportListener};
 pub use transport::{CONNECT_MS_MAX, TcpTransport};
+#[cfg(unix)]
+pub use unix::{
+    UNIX_PATH_BYTES_MAX, UnixAddress, UnixAddressError, UnixListenError, UnixTransport, UnixTransportListener,
+};

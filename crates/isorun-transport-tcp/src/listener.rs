@@ -3,29 +3,20 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::task::{Context, Poll};
 
 use isorun_core::{Channel, Listener, PeerIdentity, TransportError};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::Sleep;
 
+use crate::accept::Accepting;
 use crate::channel::StreamChannel;
 use crate::{AddressError, TcpAddress};
-
-/// How long accepting pauses after the system ran out of something, in milliseconds.
-///
-/// Without a pause a server short of file descriptors would spin on the error
-/// instead of finishing what it serves, which is what frees them.
-const ACCEPT_PAUSE_MS: u64 = 100;
 
 /// Accepts channels at one TCP address.
 pub struct TcpTransportListener {
     listener: TcpListener,
     address: TcpAddress,
-    /// Accepting goes on once this has passed.
-    pause: Option<Pin<Box<Sleep>>>,
+    accepting: Accepting,
 }
 
 /// Why there is nothing listening.
@@ -66,7 +57,7 @@ impl TcpTransportListener {
         let bound = async {
             let listener = TcpListener::bind(address.resolve().await?.as_slice()).await?;
             let address = listener.local_addr()?.into();
-            Ok(Self { listener, address, pause: None })
+            Ok(Self { listener, address, accepting: Accepting::default() })
         };
         bound.await.map_err(|cause| ListenError::Bind { address: address.clone(), cause })
     }
@@ -80,16 +71,8 @@ impl TcpTransportListener {
 
 impl Listener for TcpTransportListener {
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Result<Box<dyn Channel>, TransportError>> {
-        if let Some(pause) = &mut self.pause {
-            ready!(pause.as_mut().poll(cx));
-            self.pause = None;
-        }
-        let accepted = ready!(self.listener.poll_accept(cx));
-        if accepted.as_ref().is_err_and(|error| !is_of_one_connection(error)) {
-            self.pause = Some(Box::pin(tokio::time::sleep(Duration::from_millis(ACCEPT_PAUSE_MS))));
-        }
-        let channel = accepted.and_then(|(stream, from)| channel(stream, from));
-        Poll::Ready(channel.map_err(|error| TransportError::Lost { cause: format!("not accepted: {error}") }))
+        let Self { listener, accepting, .. } = self;
+        accepting.poll(cx, |cx| listener.poll_accept(cx), |(stream, from)| channel(stream, from))
     }
 
     fn address(&self) -> String {
@@ -107,15 +90,4 @@ fn channel(stream: TcpStream, from: SocketAddr) -> io::Result<Box<dyn Channel>> 
     stream.set_nodelay(true)?;
     let peer = PeerIdentity::Anonymous { address: TcpAddress::from(from).to_string() };
     Ok(Box::new(StreamChannel::new(stream, peer)))
-}
-
-/// Whether the connection failed, rather than the system that would accept it.
-fn is_of_one_connection(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionRefused
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::Interrupted
-    )
 }

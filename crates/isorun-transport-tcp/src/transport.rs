@@ -1,5 +1,6 @@
 //! Opens channels.
 
+use std::fmt::Display;
 use std::io;
 use std::time::Duration;
 
@@ -37,10 +38,6 @@ impl TcpTransport {
     pub fn address(&self) -> &TcpAddress {
         &self.address
     }
-
-    fn unreachable(&self, cause: String) -> TransportError {
-        TransportError::Unreachable { address: self.address.to_string(), cause }
-    }
 }
 
 impl From<TcpAddress> for TcpTransport {
@@ -59,17 +56,25 @@ impl Transport for TcpTransport {
     /// # Errors
     /// [`TransportError::Unreachable`], with the address and the cause, where nobody answers within [`CONNECT_MS_MAX`].
     fn open(&self) -> BoxFuture<'_, Result<Box<dyn Channel>, TransportError>> {
-        Box::pin(async move {
-            match tokio::time::timeout(Duration::from_millis(CONNECT_MS_MAX), connect(&self.address)).await {
-                Ok(Ok(stream)) => {
-                    let peer = PeerIdentity::Anonymous { address: self.address.to_string() };
-                    Ok(Box::new(StreamChannel::new(stream, peer)) as Box<dyn Channel>)
-                }
-                Ok(Err(error)) => Err(self.unreachable(error.to_string())),
-                Err(_) => Err(self.unreachable(format!("no answer within {CONNECT_MS_MAX} ms"))),
-            }
-        })
+        Box::pin(open_in_time(&self.address, async {
+            let stream = connect(&self.address).await?;
+            let peer = PeerIdentity::Anonymous { address: self.address.to_string() };
+            Ok(Box::new(StreamChannel::new(stream, peer)) as Box<dyn Channel>)
+        }))
     }
+}
+
+/// Waits for a channel to `address` for [`CONNECT_MS_MAX`].
+pub(crate) async fn open_in_time(
+    address: &impl Display,
+    channel: impl Future<Output = io::Result<Box<dyn Channel>>>,
+) -> Result<Box<dyn Channel>, TransportError> {
+    let cause = match tokio::time::timeout(Duration::from_millis(CONNECT_MS_MAX), channel).await {
+        Ok(Ok(channel)) => return Ok(channel),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("no answer within {CONNECT_MS_MAX} ms"),
+    };
+    Err(TransportError::Unreachable { address: address.to_string(), cause })
 }
 
 /// Tries each address behind the name in turn.
