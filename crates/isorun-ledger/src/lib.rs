@@ -37,6 +37,8 @@ mod pack;
 mod print;
 mod registry;
 mod shape;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod types;
 mod wit;
 
