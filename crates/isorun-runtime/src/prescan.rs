@@ -10,11 +10,11 @@ use wasmparser::{Encoding, Parser, Payload};
 pub const COMPONENT_BYTES_MAX: usize = 64 << 20;
 /// Deepest nesting of components and modules. Composed components nest two or three deep.
 pub const NESTING_MAX: usize = 16;
-/// Most core functions in one component, all modules together. Big interpreters have some 30,000.
+/// Most core functions in one component, all modules together. A guest that brings an interpreter has some 13,000.
 pub const FUNCTIONS_MAX: usize = 200_000;
-/// Largest body of one core function, in bytes. The largest of an interpreter's are near 200 KiB; compile time grows faster than the body.
+/// Largest body of one core function, in bytes. The largest of Python's has 417 KiB; compile time grows faster than the body.
 pub const FUNCTION_BYTES_MAX: usize = 1 << 20;
-/// Most modules and components inside one component.
+/// Most modules and components inside one component. A Python guest has 40.
 pub const PARTS_MAX: usize = 1_000;
 
 /// Why bytes were not even compiled.
