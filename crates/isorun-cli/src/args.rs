@@ -4,21 +4,47 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use isorun::{Access, Budget, Mount, TcpAddress, WasiFeature};
+use clap_complete::Shell;
+use isorun::{Access, Budget, Mount, OnFailure, Serving, TcpAddress, WasiFeature};
 
-use crate::exit::exit_codes;
-use crate::place::{FORMS, Place};
-use crate::units;
+use crate::place::{FORMS, PeerPlace, Place};
+use crate::{help, units};
 
 /// Runs WebAssembly components and decides, outside the guest, where the code behind each import lives.
 ///
 /// The same component runs with an import satisfied by this process's own code, by another component, or by a
 /// component in another process: only `--link` changes. Nothing is linked, shown or served that was not named.
 #[derive(Debug, Parser)]
-#[command(name = "isorun", version, max_term_width = 110, after_help = AFTER_HELP, subcommand_required = true, arg_required_else_help = true)]
+#[command(name = "isorun", version, max_term_width = 110, after_help = help::ISORUN, subcommand_required = true, arg_required_else_help = true)]
 pub struct Cli {
+    #[command(flatten)]
+    pub global: GlobalArgs,
     #[command(subcommand)]
     pub command: Command,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Options of all commands")]
+pub struct GlobalArgs {
+    /// Goes to a folder first, as if isorun had been started there
+    #[arg(short = 'C', value_name = "DIR", global = true)]
+    pub dir: Option<PathBuf>,
+
+    /// How results and errors are written
+    #[arg(short, long, value_enum, value_name = "FORM", default_value_t = Output::Text, global = true)]
+    pub output: Output,
+
+    /// What is logged to standard error; goes before ISORUN_LOG
+    #[arg(long, value_name = "LEVEL", value_parser = ["off", "error", "warn", "info", "debug", "trace"], global = true)]
+    pub log_level: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// Values as WAVE, errors as sentences
+    Text,
+    /// One line of JSON
+    Json,
 }
 
 #[derive(Debug, Subcommand)]
@@ -27,15 +53,23 @@ pub enum Command {
     Run(RunArgs),
     /// Serves a component to other processes
     Serve(ServeArgs),
+    /// Calls a function of an instance that is served, without any component
+    Call(CallArgs),
+    /// Shows what a component imports and exports, or what an instance that is served exports
+    Inspect(InspectArgs),
+    /// Links a component and says all that does not hold; runs nothing
+    Check(CheckArgs),
     /// Runs one component with its key-value store in three places, and compares them
     Demo,
+    /// Prints a script that completes isorun's command lines in a shell
+    Completion(CompletionArgs),
 }
 
 /// Runs a component: `wasi:cli/run` with standard input and output, or with `--invoke` one exported function.
 ///
 /// Results are printed to standard output as WAVE, one line, and all else to standard error.
 #[derive(Debug, Args)]
-#[command(after_help = AFTER_RUN)]
+#[command(after_help = help::RUN)]
 pub struct RunArgs {
     /// The component
     #[arg(value_name = "APP.wasm")]
@@ -63,7 +97,7 @@ pub struct RunArgs {
 /// new, finishes the calls that run, and ends with 0; with 1 if --drain was not enough for them. A second signal ends it
 /// at once.
 #[derive(Debug, Args)]
-#[command(after_help = AFTER_SERVE)]
+#[command(after_help = help::SERVE)]
 pub struct ServeArgs {
     /// The component
     #[arg(value_name = "PROVIDER.wasm")]
@@ -77,9 +111,10 @@ pub struct ServeArgs {
     #[arg(long = "as", value_name = "NAME")]
     pub name: Option<String>,
 
-    /// Whether callers share one instance and its state, or each call has a fresh one
-    #[arg(long, value_enum, default_value_t = Policy::Singleton)]
-    pub policy: Policy,
+    /// Whether callers share one instance and its state (singleton), or N of them (pool=N), or each call has a fresh
+    /// one (per-call)
+    #[arg(long, value_name = "POLICY", default_value = "singleton", value_parser = policy)]
+    pub policy: Serving,
 
     /// Accept connections from other machines too, without encryption or authentication
     #[arg(long)]
@@ -97,20 +132,97 @@ pub struct ServeArgs {
     pub budget: BudgetArgs,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Policy {
-    /// One instance that keeps its state, one call at a time
-    Singleton,
-    /// A fresh instance for each call
-    PerCall,
+/// Calls a function of an instance that is served; the peer says itself which functions there are and what they take.
+///
+/// The result is printed to standard output as WAVE, one line.
+#[derive(Debug, Args)]
+#[command(after_help = help::CALL)]
+pub struct CallArgs {
+    /// The instance: tcp://HOST:PORT/NAME
+    #[arg(value_name = "PLACE")]
+    pub place: PeerPlace,
+
+    /// What to call, with its arguments as WAVE: `run(40)`, `demo:kv/store#get("a")`
+    #[arg(value_name = "CALL")]
+    pub call: String,
+
+    /// Time for all of it, like 500ms or 5s [default: 30s]
+    #[arg(long, value_name = "TIME", value_parser = units::milliseconds)]
+    pub timeout: Option<u64>,
+}
+
+/// Shows what a component imports and exports, or what an instance that is served exports, as WIT.
+///
+/// With `-o json`: {"imports": [..], "exports": [..]}, each with its name (null at the root), functions (name, params,
+/// result; types as WIT), resources and types. Nothing is compiled or run.
+#[derive(Debug, Args)]
+#[command(after_help = help::INSPECT)]
+pub struct InspectArgs {
+    /// A component's file, or tcp://HOST:PORT/NAME
+    #[arg(value_name = "FILE|PLACE")]
+    pub target: Target,
+
+    /// How long a peer may take to answer, like 500ms or 5s [default: 30s]
+    #[arg(long, value_name = "TIME", value_parser = units::milliseconds)]
+    pub timeout: Option<u64>,
+}
+
+/// What `inspect` looks at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    File(PathBuf),
+    Peer(PeerPlace),
+}
+
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.contains("://") { text.parse().map(Self::Peer) } else { Ok(Self::File(text.into())) }
+    }
+}
+
+/// Links a component as `run` would, and says everything that does not hold; runs nothing, neither the component nor
+/// one of a `local:` place.
+///
+/// Prints each import and where it goes, or with `-o json` {"ok": {"links": [{"import": .., "place": ..}]}}. What does
+/// not hold goes to standard error, all of it, and the exit code is 3.
+#[derive(Debug, Args)]
+#[command(after_help = help::CHECK)]
+pub struct CheckArgs {
+    /// The component
+    #[arg(value_name = "APP.wasm")]
+    pub component: PathBuf,
+
+    #[command(flatten)]
+    pub links: Links,
+    #[command(flatten)]
+    pub grants: GrantArgs,
+
+    /// How long each peer may take to answer, like 500ms or 5s [default: 30s]
+    #[arg(long, value_name = "TIME", value_parser = units::milliseconds)]
+    pub timeout: Option<u64>,
+}
+
+/// Prints a script that completes isorun's command lines in a shell.
+#[derive(Debug, Args)]
+#[command(after_help = help::COMPLETION)]
+pub struct CompletionArgs {
+    /// The shell
+    #[arg(value_enum, value_name = "SHELL")]
+    pub shell: Shell,
 }
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Links")]
 pub struct Links {
     /// Satisfies an import from a place; once for each import
-    #[arg(long = "link", value_name = "IFACE=PLACE", id = "link", long_help = LINK_HELP)]
+    #[arg(long = "link", value_name = "IFACE=PLACE", id = "link", long_help = help::LINK)]
     pub all: Vec<LinkArg>,
+
+    /// What the guest gets for a call through a --link that fails: trap, case:NAME, or text
+    #[arg(long, value_name = "IFACE=POLICY", long_help = help::ON_FAILURE)]
+    pub on_failure: Vec<OnFailureArg>,
 }
 
 #[derive(Debug, Args)]
@@ -132,7 +244,7 @@ pub struct GrantArgs {
     pub env: Vec<(String, String)>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Budgets")]
 pub struct BudgetArgs {
     /// Units of fuel, about one an instruction, for each call and all calls it makes [default: 10_000_000_000]
@@ -208,6 +320,44 @@ impl FromStr for LinkArg {
     }
 }
 
+/// One `--on-failure`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OnFailureArg {
+    /// The `--link` that it is for.
+    pub import: String,
+    pub policy: OnFailure,
+}
+
+impl FromStr for OnFailureArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let form = "a failure policy is IFACE=trap, IFACE=case:NAME or IFACE=text, like demo:kv/store=text";
+        match text.split_once('=') {
+            Some((import, policy)) if !import.is_empty() => {
+                let policy = policy.parse().map_err(|error| format!("{error}; {form}"))?;
+                Ok(Self { import: import.into(), policy })
+            }
+            _ => Err(format!("`{text}` names no link: {form}")),
+        }
+    }
+}
+
+/// Most stores that a pool may have: each may take what `--memory` allows.
+const POOL_MAX: usize = 1_024;
+
+fn policy(text: &str) -> Result<Serving, String> {
+    let size = |n: &str| n.parse().ok().filter(|size| (1..=POOL_MAX).contains(size));
+    match (text, text.strip_prefix("pool=")) {
+        ("singleton", _) => Ok(Serving::SINGLETON),
+        ("per-call", _) => Ok(Serving::PER_CALL),
+        (_, Some(n)) => size(n)
+            .map(Serving::pool)
+            .ok_or_else(|| format!("`{n}` is no size of a pool: 1 to {POOL_MAX}, like pool=4")),
+        _ => Err(format!("`{text}` is no policy: singleton, per-call, or pool=N")),
+    }
+}
+
 fn mount(text: &str) -> Result<Mount, String> {
     let form = || format!("`{text}` is no folder to show: write HOST::GUEST or HOST::GUEST:ro, like data::/data:ro");
     let (host, guest) = text.split_once("::").ok_or_else(form)?;
@@ -224,55 +374,3 @@ fn variable(text: &str) -> Result<(String, String), String> {
         _ => Err(format!("`{text}` is no variable: write NAME=VALUE")),
     }
 }
-
-const LINK_HELP: &str = "\
-Satisfies an import from a place; once for each import
-
-IFACE is one of
-  demo:kv/store         an interface, with or without its version
-  demo:kv               a package: whatever is imported of it
-  add                   a function at the root
-  *                     all that is left over, but wasi:*
-
-PLACE is one of
-  system:kv             a key-value store in this process's own code, for demo:kv/store;
-                        with rules: system:kv?deny=KEY&absent-is-error=KEY
-  local:FILE.wasm       another component in this process: one instance of each file,
-                        which gets no links and no grants itself
-  tcp://HOST:PORT/NAME  an instance that `isorun serve` serves there";
-
-const AFTER_HELP: &str = concat!(
-    "\
-Examples:
-  isorun demo
-  isorun run app.wasm --link demo:kv/store=system:kv --invoke 'run(40)'
-  isorun run app.wasm --link demo:kv/store=local:kv.wasm --invoke 'run(40)'
-  isorun serve kv.wasm --listen tcp://127.0.0.1:7000
-  isorun run app.wasm --link demo:kv/store=tcp://127.0.0.1:7000/kv --invoke 'run(40)'
-
-",
-    exit_codes!()
-);
-
-const AFTER_RUN: &str = concat!(
-    "\
-Examples:
-  isorun run command.wasm --wasi clocks,random --env LANG=C -- --verbose input.txt
-  isorun run app.wasm --link demo:kv/store=local:kv.wasm --invoke 'run(40)'
-  isorun run app.wasm --link '*=tcp://127.0.0.1:7000/kv' --timeout 500ms --invoke 'run(40)'
-  isorun run files.wasm --dir photos::/photos:ro --invoke 'run(\"list\", \"/photos\", \"\")'
-
-",
-    exit_codes!()
-);
-
-const AFTER_SERVE: &str = concat!(
-    "\
-Examples:
-  isorun serve kv.wasm --listen tcp://127.0.0.1:7000
-  isorun serve kv.wasm --listen tcp://127.0.0.1:0 --as store --policy per-call --timeout 1s
-  isorun serve cache.wasm --listen tcp://127.0.0.1:7001 --link demo:kv/store=tcp://127.0.0.1:7000/kv
-
-",
-    exit_codes!()
-);

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use isorun::{InMemoryKv, InstanceHandle, Linkable, LoadedComponent, Runtime, TcpAddress, TcpTransport, Val, wave};
+use serde_json::json;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::exit::{self, FAILED, Failed};
-use crate::{load, terminal, units};
+use crate::terminal::{self, Terminal};
+use crate::{load, units};
 
 /// Runs `run(n)`: puts and gets `n` entries, and adds up what it finds.
 const APP: &[u8] = include_bytes!("../../../guests/prebuilt/kv-app.wasm");
@@ -34,7 +36,7 @@ const START_MS_MAX: u64 = 60_000;
 const LINE_BYTES_MAX: u64 = 1_024;
 
 /// Prints the table; fails where the places don't answer the same.
-pub async fn demo() -> Result<u8, Failed> {
+pub async fn demo(terminal: &Terminal) -> Result<u8, Failed> {
     let demo = Demo::new()?;
     let kv = InMemoryKv::new().deny("denied").absent_is_error("missing");
     let system = demo.place("system", "this process's own code", Linkable::system(kv)).await?;
@@ -54,7 +56,7 @@ pub async fn demo() -> Result<u8, Failed> {
     let rows = [system, local, remote];
     let same = rows.iter().all(|row| row.answer == rows[0].answer);
     let enter = rows.iter().map(|row| row.enter).min().unwrap_or_default();
-    terminal::print(&table(&rows, enter))?;
+    terminal.result(|| table(&rows, enter), || json!({ "places": rows.each_ref().map(Row::json) }))?;
     if same { Ok(exit::OK) } else { Err(Failed::new(FAILED, "the places do not answer the same")) }
 }
 
@@ -75,6 +77,13 @@ struct Row {
     get: Duration,
     /// Median time of a call of the same guest that gets nothing.
     enter: Duration,
+}
+
+impl Row {
+    fn json(&self) -> serde_json::Value {
+        let (get_ns, enter_ns) = (self.get.as_nanos() as u64, self.enter.as_nanos() as u64);
+        json!({ "place": self.place, "store": self.lives, "run": self.answer, "get_ns": get_ns, "enter_ns": enter_ns })
+    }
 }
 
 impl Demo {

@@ -49,16 +49,33 @@ pub(crate) use exit_codes;
 #[derive(Debug)]
 pub struct Failed {
     pub code: u8,
+    /// What `-o json` calls it; the list is in `--help`.
+    pub kind: &'static str,
     pub text: String,
 }
 
 impl Failed {
     pub fn new(code: u8, text: impl Into<String>) -> Self {
-        Self { code, text: text.into() }
+        let kind = match code {
+            USAGE => "usage",
+            LINK => "link",
+            DEADLINE => "deadline",
+            TRAP => "trap",
+            INTERRUPTED => "interrupted",
+            TERMINATED => "terminated",
+            _ => "failed",
+        };
+        Self { code, kind, text: text.into() }
     }
 
     pub fn usage(text: impl Into<String>) -> Self {
         Self::new(USAGE, text)
+    }
+
+    /// The same failure, called by its own name.
+    #[must_use]
+    fn kind(self, kind: &'static str) -> Self {
+        Self { kind, ..self }
     }
 
     /// The same failure, with what it happened to before it.
@@ -75,24 +92,28 @@ impl Failed {
 
     /// A component that can't be loaded.
     pub fn load(file: &Path, error: &LoadError) -> Self {
-        Self::new(FAILED, format!("cannot load `{}`: {error}", file.display()))
+        Self::new(FAILED, format!("cannot load `{}`: {error}", file.display())).kind("load")
     }
 
     /// An instance that does not come to be.
     pub fn start(error: &InstantiateError) -> Self {
-        let code = match error {
-            InstantiateError::Start(StartError::Link(LinkError::Load(_))) => FAILED,
-            InstantiateError::Start(StartError::Link(link)) => {
-                let failed = Self::new(LINK, error.to_string());
-                return match how_to_link(link) {
-                    Some(hint) => failed.hint(hint),
-                    None => failed,
-                };
-            }
-            InstantiateError::Start(StartError::Start { fault, .. }) => return Self::fault(fault, error),
-            _ => FAILED,
-        };
-        Self::new(code, error.to_string())
+        match error {
+            InstantiateError::Start(StartError::Link(link)) => Self::link(link),
+            InstantiateError::Start(StartError::Start { fault, .. }) => Self::fault(fault, error),
+            _ => Self::new(FAILED, error.to_string()),
+        }
+    }
+
+    /// A link that does not hold.
+    pub fn link(error: &LinkError) -> Self {
+        if let LinkError::Load(_) = error {
+            return Self::new(FAILED, error.to_string()).kind("load");
+        }
+        let failed = Self::new(LINK, error.to_string());
+        match how_to_link(error) {
+            Some(hint) => failed.hint(hint),
+            None => failed,
+        }
     }
 
     /// A call without results.
@@ -100,10 +121,25 @@ impl Failed {
         if let Some(link) = &error.link {
             return Self::through(&link.failure, error);
         }
-        match &*error.failure {
+        Self::failure(&error.failure, error)
+    }
+
+    /// A peer that does not say what an instance offers.
+    pub fn describe(place: &impl fmt::Display, failure: &Failure) -> Self {
+        let failed = Self::failure(failure, &format!("cannot ask {place} what it offers: {failure}"));
+        if matches!(failure, Failure::NotSent { .. }) { failed.hint(IS_IT_SERVED) } else { failed }
+    }
+
+    fn failure(failure: &Failure, error: &impl fmt::Display) -> Self {
+        let failed = |kind| Self::new(FAILED, error.to_string()).kind(kind);
+        match failure {
             Failure::Failed(fault) => Self::fault(fault, error),
             Failure::Deadline { .. } => Self::late(error),
-            _ => Self::new(FAILED, error.to_string()),
+            Failure::NotSent { .. } => failed("not-sent"),
+            Failure::Unknown { .. } => failed("unknown"),
+            Failure::Refused(_) => failed("refused"),
+            Failure::Cancelled => failed("cancelled"),
+            _ => failed("failed"),
         }
     }
 
@@ -132,8 +168,8 @@ impl Failed {
         match fault {
             Fault::Trapped { .. } => failed(TRAP),
             Fault::OutOfTime { .. } => Self::late(error),
-            Fault::OutOfFuel { .. } => failed(FAILED).hint("`--fuel N` gives more"),
-            Fault::OutOfMemory { .. } => failed(FAILED).hint("`--memory SIZE` gives more"),
+            Fault::OutOfFuel { .. } => failed(FAILED).kind("out-of-fuel").hint("`--fuel N` gives more"),
+            Fault::OutOfMemory { .. } => failed(FAILED).kind("out-of-memory").hint("`--memory SIZE` gives more"),
             _ => failed(FAILED),
         }
     }
@@ -145,14 +181,23 @@ fn how_to_link(error: &LinkError) -> Option<String> {
         LinkError::Missing { missing, .. } => {
             let missing = missing.iter().find(|missing| missing.hint.is_none())?;
             let import = missing.interface.as_ref().or(missing.functions.first())?;
-            Some(format!("link it with `--link {import}=PLACE`; {FORMS}"))
+            Some(match import.strip_prefix(KV) {
+                Some("" | "@0.1.0") => format!(
+                    "link it with `--link {import}=system:kv`, a store in this process, or with another place; {FORMS}"
+                ),
+                _ => format!("link it with `--link {import}=PLACE`; {FORMS}"),
+            })
         }
-        LinkError::Bind { failure, .. } if matches!(**failure, Failure::NotSent { .. }) => Some(
-            "is anything served there? `isorun serve PROVIDER.wasm --listen tcp://HOST:PORT --as NAME` does".into(),
-        ),
+        LinkError::Bind { failure, .. } if matches!(**failure, Failure::NotSent { .. }) => Some(IS_IT_SERVED.into()),
         _ => None,
     }
 }
+
+/// What `system:kv` is for.
+const KV: &str = "demo:kv/store";
+
+const IS_IT_SERVED: &str =
+    "is anything served there? `isorun serve PROVIDER.wasm --listen tcp://HOST:PORT --as NAME` does";
 
 const LONGER: &str = "`--timeout TIME` gives longer";
 

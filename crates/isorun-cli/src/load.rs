@@ -3,11 +3,11 @@
 use std::io::Read;
 use std::path::Path;
 
-use isorun::{COMPONENT_BYTES_MAX, InstanceBuilder, LoadedComponent, Runtime, Wasi, WasiDir, WasiFeature};
+use isorun::{COMPONENT_BYTES_MAX, InstanceBuilder, LoadedComponent, OnFailure, Runtime, Wasi, WasiDir, WasiFeature};
 
-use crate::args::{BudgetArgs, GrantArgs, LinkArg};
+use crate::args::{BudgetArgs, GrantArgs, Links};
 use crate::exit::{FAILED, Failed};
-use crate::place::Places;
+use crate::place::{Place, Places};
 
 pub fn runtime() -> Result<Runtime, Failed> {
     Runtime::new().map_err(|error| Failed::new(FAILED, error.to_string()))
@@ -34,17 +34,34 @@ pub fn component(runtime: &Runtime, file: &Path) -> Result<LoadedComponent, Fail
 pub async fn described(
     runtime: &Runtime,
     component: &LoadedComponent,
-    links: &[LinkArg],
+    links: &Links,
     grants: &GrantArgs,
     wasi: Wasi,
     budget: &BudgetArgs,
 ) -> Result<InstanceBuilder, Failed> {
+    let places = Places::new(runtime, budget);
+    described_with(runtime, component, links, grants, wasi, budget, places).await
+}
+
+/// As [`described`], with places of one's own.
+pub async fn described_with(
+    runtime: &Runtime,
+    component: &LoadedComponent,
+    links: &Links,
+    grants: &GrantArgs,
+    wasi: Wasi,
+    budget: &BudgetArgs,
+    mut places: Places<'_>,
+) -> Result<InstanceBuilder, Failed> {
     let mut builder = runtime.builder(component).budget(budget.of_app()).wasi(granted(wasi, grants)?);
-    let mut places = Places::new(runtime, budget);
-    for link in links {
+    let policies = policies(links)?;
+    for (link, policy) in links.all.iter().zip(policies) {
         builder = builder.link(&link.import, places.find(link).await?);
         if let Some(timeout_ms) = budget.timeout {
             builder = builder.deadline_ms(timeout_ms);
+        }
+        if let Some(policy) = policy {
+            builder = builder.on_failure(policy);
         }
     }
     let imports = &component.ledger().imports;
@@ -57,6 +74,30 @@ pub async fn described(
         builder = builder.link_system(FILESYSTEM, dir);
     }
     Ok(builder)
+}
+
+/// The failure policy of each link, where it has one.
+fn policies(links: &Links) -> Result<Vec<Option<OnFailure>>, Failed> {
+    let mut policies = vec![None; links.all.len()];
+    let unversioned = |name: &str| name.split('@').next().unwrap_or_default().to_owned();
+    for wanted in &links.on_failure {
+        let (import, policy) = (&wanted.import, &wanted.policy);
+        let same = |link: &str| link == import || unversioned(link) == *import || link == unversioned(import);
+        let Some(at) = links.all.iter().position(|link| same(&link.import)) else {
+            let known: Vec<_> = links.all.iter().map(|link| link.import.as_str()).collect();
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            return Err(Failed::usage(format!(
+                "--on-failure {import}={policy}: no --link is for `{import}`; there are: {known}"
+            )));
+        };
+        if let Place::Kv(_) = links.all[at].place {
+            return Err(Failed::usage(format!(
+                "--on-failure {import}={policy}: its calls go to this process's own code, which is never away"
+            )));
+        }
+        policies[at] = Some(policy.clone());
+    }
+    Ok(policies)
 }
 
 const FILESYSTEM: &str = "wasi:filesystem";

@@ -3,19 +3,28 @@
 //! - `isorun run APP.wasm` runs a component's command, or with `--invoke` one function. Each `--link IFACE=PLACE` says
 //!   where the code behind an import lives: `system:kv`, `local:FILE.wasm`, `tcp://HOST:PORT/NAME`.
 //! - `isorun serve PROVIDER.wasm --listen tcp://127.0.0.1:7000` serves a component to other processes.
+//! - `isorun call PLACE CALL` calls what is served, without any component: the peer describes itself.
+//! - `isorun inspect FILE|PLACE` shows types as WIT; `isorun check APP.wasm` links and runs nothing.
 //! - `isorun demo` runs one component in all three places and compares them.
 //!
-//! Results go to standard output as WAVE, and nothing else does, but the one line `listening URL` of `serve`.
+//! Results go to standard output as WAVE or JSON, and nothing else does, but the one line `listening URL` of `serve`.
 //! Errors and logs (`ISORUN_LOG`) go to standard error. What nobody named on the command line is not linked, not
 //! shown and not served. Exit codes are in `--help`.
 //!
-//! This crate is the command line alone: it parses it (`args`, `place`, `units`), describes it to the facade (`load`),
-//! and says how it ended (`exit`). It depends on `isorun` and on no other of its crates.
+//! This crate is the command line alone: it parses it (`args`, `place`, `units`, `invoke`), describes it to the facade
+//! (`load`), and says what came of it (`terminal`, `json`) and how it ended (`exit`). It depends on `isorun` and on no other of its crates.
 #![forbid(unsafe_code)]
 
 mod args;
+mod call;
+mod check;
+mod completion;
 mod demo;
 mod exit;
+mod help;
+mod inspect;
+mod invoke;
+mod json;
 mod load;
 mod place;
 mod run;
@@ -24,33 +33,68 @@ mod signals;
 mod terminal;
 mod units;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
-use crate::args::{Cli, Command};
+use crate::args::{Cli, Command, Output};
 use crate::exit::{FAILED, Failed};
 use crate::signals::Signals;
+use crate::terminal::Terminal;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let outcome = log(&cli.command).and_then(|()| start(cli.command));
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return misread(&error),
+    };
+    let terminal = Terminal { output: cli.global.output };
+    let outcome =
+        enter(cli.global.dir.as_deref()).and_then(|()| log(&cli)).and_then(|()| start(cli.command, &terminal));
     ExitCode::from(outcome.unwrap_or_else(|failed| {
-        terminal::complain(&failed.text);
+        terminal.complain(&failed);
         failed.code
     }))
 }
 
-fn start(command: Command) -> Result<u8, Failed> {
+/// Says what is wrong with a command line, or the help that it asks for.
+fn misread(error: &clap::Error) -> ExitCode {
+    // What could not be read can't say how it is to be answered, but for words that leave no doubt.
+    let args: Vec<_> = std::env::args_os().skip(1).take_while(|arg| arg != "--").collect();
+    let pair = args.windows(2).any(|pair| (pair[0] == "-o" || pair[0] == "--output") && pair[1] == "json");
+    let json = pair || args.iter().any(|arg| arg == "-ojson" || arg == "-o=json" || arg == "--output=json");
+    if json && error.use_stderr() {
+        let text = error.to_string();
+        let text = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
+        Terminal { output: Output::Json }.complain(&Failed::usage(text));
+        return ExitCode::from(exit::USAGE);
+    }
+    // Where nobody reads it there is nothing to do about it.
+    let _ = error.print();
+    ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::OK })
+}
+
+/// Goes to the folder of `-C`.
+fn enter(dir: Option<&Path>) -> Result<(), Failed> {
+    let Some(dir) = dir else { return Ok(()) };
+    std::env::set_current_dir(dir)
+        .map_err(|error| Failed::usage(format!("-C: cannot go to `{}`: {error}", dir.display())))
+}
+
+fn start(command: Command, terminal: &Terminal) -> Result<u8, Failed> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failed::new(FAILED, format!("cannot start threads: {error}")))?;
     let outcome = runtime.block_on(async {
         let mut signals = Signals::catch()?;
         match command {
-            Command::Run(args) => signals.or(run::run(args)).await,
-            Command::Serve(args) => serve::serve(args, &mut signals).await,
-            Command::Demo => signals.or(demo::demo()).await,
+            Command::Run(args) => signals.or(run::run(args, terminal)).await,
+            Command::Serve(args) => serve::serve(args, terminal, &mut signals).await,
+            Command::Call(args) => signals.or(call::call(args, terminal)).await,
+            Command::Inspect(args) => signals.or(inspect::inspect(args, terminal)).await,
+            Command::Check(args) => signals.or(check::check(args, terminal)).await,
+            Command::Demo => signals.or(demo::demo(terminal)).await,
+            Command::Completion(args) => completion::completion(&args),
         }
     });
     // A guest that runs on, or a thread that reads standard input, must not keep the process.
@@ -58,13 +102,13 @@ fn start(command: Command) -> Result<u8, Failed> {
     outcome
 }
 
-/// Logs to standard error what `ISORUN_LOG` asks for.
-fn log(command: &Command) -> Result<(), Failed> {
+/// Logs to standard error what `--log-level` or `ISORUN_LOG` asks for.
+fn log(cli: &Cli) -> Result<(), Failed> {
     let wanted = std::env::var("ISORUN_LOG").ok().filter(|wanted| !wanted.is_empty());
-    let filter = wanted.as_deref().unwrap_or(match command {
+    let filter = cli.global.log_level.as_deref().or(wanted.as_deref()).unwrap_or(match cli.command {
         // That an instance lost its state is news to who serves it; here it ends anyway, and the error says why.
         Command::Run(_) => "warn,isorun_runtime::instance=error",
-        Command::Serve(_) | Command::Demo => "warn",
+        _ => "warn",
     });
     let filter = EnvFilter::try_new(filter)
         .map_err(|error| Failed::usage(format!("ISORUN_LOG: {error}; write a level (debug) or target=level,..")))?;

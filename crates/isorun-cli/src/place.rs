@@ -1,17 +1,19 @@
 //! Places: what stands after the `=` of `--link`, and what it comes to.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
 use isorun::{
-    InMemoryKv, InstanceHandle, InstantiateError, LinkError, Linkable, Runtime, StartError, TcpAddress, TcpTransport,
+    InMemoryKv, InstanceHandle, InstantiateError, LinkError, Linkable, LocalInstance, Runtime, StartError, TcpAddress,
+    TcpTransport, Transport,
 };
 
 use crate::args::{BudgetArgs, LinkArg};
 use crate::exit::{Failed, LINK};
-use crate::load;
+use crate::{load, terminal};
 
 /// The forms of a place, for messages.
 pub const FORMS: &str = "a place is one of
@@ -27,7 +29,38 @@ pub enum Place {
     /// Another component, in this process.
     Local(PathBuf),
     /// An instance of another process.
-    Tcp { address: TcpAddress, instance: String },
+    Peer(PeerPlace),
+}
+
+/// An instance that another process serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerPlace {
+    pub address: TcpAddress,
+    pub instance: String,
+}
+
+impl PeerPlace {
+    /// A way there; nothing is opened yet.
+    pub fn transport(&self) -> Arc<dyn Transport> {
+        Arc::new(TcpTransport::from(self.address.clone()))
+    }
+}
+
+impl fmt::Display for PeerPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.instance)
+    }
+}
+
+impl FromStr for PeerPlace {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            Some(("tcp", rest)) => tcp(text, rest),
+            _ => Err(format!("`{text}` is no served instance: it is named as tcp://HOST:PORT/NAME")),
+        }
+    }
 }
 
 /// `?deny=KEY&absent-is-error=KEY` after `system:kv`.
@@ -46,7 +79,7 @@ impl FromStr for Place {
             "system" => kv(rest).map(Self::Kv),
             "local" if rest.is_empty() => Err(format!("`{text}` names no file: local:FILE.wasm")),
             "local" => Ok(Self::Local(rest.into())),
-            "tcp" => tcp(text, rest),
+            "tcp" => tcp(text, rest).map(Self::Peer),
             _ => Err(format!("`{scheme}:` is no kind of place: {FORMS}")),
         }
     }
@@ -68,7 +101,7 @@ fn kv(text: &str) -> Result<KvRules, String> {
     Ok(found)
 }
 
-fn tcp(text: &str, rest: &str) -> Result<Place, String> {
+fn tcp(text: &str, rest: &str) -> Result<PeerPlace, String> {
     let form = "an instance is named as tcp://HOST:PORT/NAME";
     let (address, instance) = rest
         .strip_prefix("//")
@@ -79,35 +112,46 @@ fn tcp(text: &str, rest: &str) -> Result<Place, String> {
     if address.port() == 0 {
         return Err(format!("`{text}`: port 0 is for listening; {form}"));
     }
-    Ok(Place::Tcp { address, instance: instance.into() })
+    Ok(PeerPlace { address, instance: instance.into() })
 }
 
 /// What the places of one command come to: whatever is named twice is there once.
 pub struct Places<'a> {
     runtime: &'a Runtime,
     budget: &'a BudgetArgs,
+    starts: bool,
     stores: Vec<(KvRules, InMemoryKv)>,
     instances: HashMap<PathBuf, InstanceHandle>,
-    transports: HashMap<String, Arc<TcpTransport>>,
+    transports: HashMap<String, Arc<dyn Transport>>,
 }
 
 impl<'a> Places<'a> {
     pub fn new(runtime: &'a Runtime, budget: &'a BudgetArgs) -> Self {
-        Self { runtime, budget, stores: Vec::new(), instances: HashMap::new(), transports: HashMap::new() }
+        let (stores, instances, transports) = (Vec::new(), HashMap::new(), HashMap::new());
+        Self { runtime, budget, starts: true, stores, instances, transports }
+    }
+
+    /// The same, where nothing may run: the component of a `local:` place is checked, and not started.
+    pub fn unstarted(runtime: &'a Runtime, budget: &'a BudgetArgs) -> Self {
+        Self { starts: false, ..Self::new(runtime, budget) }
     }
 
     /// What a link goes to; starts the component of a `local:` place.
     pub async fn find(&mut self, link: &LinkArg) -> Result<Linkable, Failed> {
         Ok(match &link.place {
             Place::Kv(rules) => Linkable::system(self.store(rules)),
+            Place::Local(file) if !self.starts => {
+                let component = load::component(self.runtime, file)?;
+                Linkable::LocalInstance(LocalInstance::Unstarted { name: load::name_of(file), component })
+            }
             Place::Local(file) => {
                 let found = self.instance(file).await.map_err(|failed| failed.at(format!("--link {}", link.text)))?;
                 Linkable::LocalInstance(found.into())
             }
-            Place::Tcp { address, instance } => {
-                let transport = self.transports.entry(address.to_string());
-                let transport = transport.or_insert_with(|| Arc::new(address.clone().into()));
-                Linkable::remote(transport.clone(), instance)
+            Place::Peer(place) => {
+                let transport = self.transports.entry(place.address.to_string());
+                let transport = transport.or_insert_with(|| place.transport());
+                Linkable::remote(transport.clone(), &place.instance)
             }
         })
     }
@@ -130,20 +174,24 @@ impl<'a> Places<'a> {
         }
         let component = load::component(self.runtime, file)?;
         let builder = self.runtime.builder(&component).name(load::name_of(file)).budget(self.budget.of_local());
-        let instance = builder.instantiate().await.map_err(|error| match error {
-            InstantiateError::Start(StartError::Link(LinkError::Missing { .. })) => {
-                Failed::new(LINK, error.to_string()).hint(format!(
-                    "the component of a `local:` place gets no links and no grants; give it a process of its own, \
-                     `isorun serve {} --link .. --wasi ..`, and link to it there",
-                    file.display()
-                ))
-            }
+        let instance = terminal::while_slow(&format!("compiling {}", file.display()), builder.instantiate()).await;
+        let instance = instance.map_err(|error| match error {
+            InstantiateError::Start(StartError::Link(error @ LinkError::Missing { .. })) => no_links(file, &error),
             _ => Failed::start(&error),
         })?;
         tracing::info!(file = %file.display(), instance = instance.name(), "local instance started");
         self.instances.insert(key, instance.clone());
         Ok(instance)
     }
+}
+
+/// A component of a `local:` place whose imports would have to go somewhere.
+pub fn no_links(file: &Path, error: &LinkError) -> Failed {
+    Failed::new(LINK, error.to_string()).hint(format!(
+        "the component of a `local:` place gets no links and no grants; give it a process of its own, \
+         `isorun serve {} --link .. --wasi ..`, and link to it there",
+        file.display()
+    ))
 }
 
 #[cfg(test)]
@@ -164,7 +212,7 @@ mod tests {
         assert_eq!("system:kv?deny=a&deny=b&absent-is-error=c=d".parse(), Ok(Place::Kv(rules)));
         assert_eq!("local:a:b/c.wasm".parse(), Ok(Place::Local("a:b/c.wasm".into())));
         let address = "tcp://[::1]:7000".parse().unwrap();
-        assert_eq!("tcp://[::1]:7000/kv".parse(), Ok(Place::Tcp { address, instance: "kv".into() }));
+        assert_eq!("tcp://[::1]:7000/kv".parse(), Ok(Place::Peer(PeerPlace { address, instance: "kv".into() })));
     }
 
     #[test]

@@ -2,17 +2,19 @@
 
 use std::pin::pin;
 
-use isorun::{Decision, Grants, InstanceHandle, Runtime, Serving, TcpTransportListener, Wasi};
+use isorun::{Decision, Grants, InstanceHandle, Runtime, TcpTransportListener, Wasi};
+use serde_json::json;
 
-use crate::args::{Policy, ServeArgs};
+use crate::args::ServeArgs;
 use crate::exit::{self, FAILED, Failed};
+use crate::load;
 use crate::signals::Signals;
-use crate::{load, terminal};
+use crate::terminal::{self, Terminal};
 
 /// Serves a component until a signal, and then to the end of what runs.
-pub async fn serve(args: ServeArgs, signals: &mut Signals) -> Result<u8, Failed> {
+pub async fn serve(args: ServeArgs, terminal: &Terminal, signals: &mut Signals) -> Result<u8, Failed> {
     let drain_ms = args.drain;
-    let (runtime, listener) = signals.or(listening(args)).await?;
+    let (runtime, listener) = signals.or(listening(args, terminal)).await?;
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let mut served = pin!(runtime.serve_until(Box::new(listener), async { drop(stopped.await) }, drain_ms));
     tokio::select! {
@@ -36,7 +38,7 @@ pub async fn serve(args: ServeArgs, signals: &mut Signals) -> Result<u8, Failed>
 }
 
 /// Starts the instance, and then listens: who connects finds it.
-async fn listening(args: ServeArgs) -> Result<(Runtime, TcpTransportListener), Failed> {
+async fn listening(args: ServeArgs, terminal: &Terminal) -> Result<(Runtime, TcpTransportListener), Failed> {
     let mut grants = Grants::new();
     if args.insecure {
         grants = grants.insecure();
@@ -48,20 +50,17 @@ async fn listening(args: ServeArgs) -> Result<(Runtime, TcpTransportListener), F
     let runtime = load::runtime()?;
     let component = load::component(&runtime, &args.component)?;
     let name = args.name.clone().unwrap_or_else(|| load::name_of(&args.component));
-    let serving = match args.policy {
-        Policy::Singleton => Serving::SINGLETON,
-        Policy::PerCall => Serving::PER_CALL,
-    };
-    let (links, wasi) = (&args.links.all, Wasi::inert());
+    let (links, wasi) = (&args.links, Wasi::inert());
     let builder = load::described(&runtime, &component, links, &args.grants, wasi, &args.budget).await?;
-    let builder = builder.serving(serving).register_as(&name);
-    let instance = builder.instantiate().await.map_err(|error| Failed::start(&error))?;
+    let builder = builder.serving(args.policy).register_as(&name);
+    let what = format!("compiling {}", args.component.display());
+    let instance = terminal::while_slow(&what, builder.instantiate()).await.map_err(|error| Failed::start(&error))?;
 
     let listener = TcpTransportListener::bind_address(&args.listen).await;
     let listener = listener.map_err(|error| Failed::new(FAILED, error.to_string()))?;
     let address = listener.local_address().to_string();
     tracing::info!(%address, instance = %name, policy = ?args.policy, "serving");
-    terminal::print(&format!("listening {address}"))?;
+    terminal.result(|| format!("listening {address}"), || json!({ "listening": address, "instance": name }))?;
     if terminal::is_watched() {
         remark(&instance, &address);
     }

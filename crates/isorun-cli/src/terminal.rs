@@ -2,9 +2,69 @@
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 
-use clap::builder::styling::{AnsiColor, Style};
+use std::time::Duration;
 
+use clap::builder::styling::{AnsiColor, Style};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::{Value, json};
+
+use crate::args::Output;
 use crate::exit::{FAILED, Failed};
+
+/// How results and errors are written.
+pub struct Terminal {
+    pub output: Output,
+}
+
+impl Terminal {
+    /// Writes a result in the form that was asked for; an empty text is no line.
+    pub fn result(&self, text: impl FnOnce() -> String, json: impl FnOnce() -> Value) -> Result<(), Failed> {
+        match self.output {
+            Output::Text => match text() {
+                text if text.is_empty() => Ok(()),
+                text => print(&text),
+            },
+            Output::Json => print(&json!({ "ok": json() }).to_string()),
+        }
+    }
+
+    /// Says why the command fails.
+    pub fn complain(&self, failed: &Failed) {
+        match self.output {
+            Output::Text => complain(&failed.text),
+            // Where standard error is gone there is nobody to tell.
+            Output::Json => {
+                let error = json!({ "error": { "kind": failed.kind, "text": failed.text } });
+                let _ = writeln!(io::stderr().lock(), "{error}");
+            }
+        }
+    }
+}
+
+/// Awaits `work`; whoever sits in front of it sees that it goes on, once it takes longer than a second.
+pub async fn while_slow<T>(what: &str, work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    if !io::stderr().is_terminal() {
+        return work.await;
+    }
+    tokio::select! {
+        biased;
+        done = &mut work => return done,
+        () = tokio::time::sleep(SLOW) => {}
+    }
+    let spinner = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
+        spinner.set_style(style);
+    }
+    spinner.set_message(what.to_owned());
+    spinner.enable_steady_tick(Duration::from_millis(120));
+    let done = work.await;
+    spinner.finish_and_clear();
+    done
+}
+
+/// How long something may take before it is shown that it goes on.
+const SLOW: Duration = Duration::from_secs(1);
 
 /// Writes one line of results.
 ///
@@ -19,8 +79,8 @@ pub fn print(line: &str) -> Result<(), Failed> {
     }
 }
 
-/// Says why the command fails.
-pub fn complain(text: &str) {
+/// Says in a sentence why the command fails.
+fn complain(text: &str) {
     let style = if coloured() { Style::new().bold().fg_color(Some(AnsiColor::Red.into())) } else { Style::new() };
     // Where standard error is gone there is nobody to tell.
     let _ = writeln!(io::stderr().lock(), "{style}error:{style:#} {text}");

@@ -48,7 +48,7 @@ fn a_call_that_the_component_does_not_offer_is_2() {
     let app = prebuilt("kv-app");
     let invoke = |call: &str| isorun(&["run", &app, "--link", "*=system:kv", "--invoke", call]);
     let signature = "run(n: u32) -> result<u64, string>";
-    invoke("rum(40)").check(2, "", &["no function `rum` (did you mean `run`?)", signature]);
+    invoke("rum(40)").check(2, "", &["no exported function `rum` (did you mean `run`?)", signature]);
     invoke("run(\"a\")").check(2, "", &["u32", signature]);
     invoke("run(-1)").check(2, "", &["u32", signature]);
     invoke("run").check(2, "", &["1 argument", signature]);
@@ -63,7 +63,11 @@ fn an_import_that_nobody_linked_or_a_link_that_does_not_hold_is_3() {
     let folder = Folder::new();
     let app = prebuilt("kv-app");
     let run = |args: &[&str]| isorun(&[&["run", &app, "--invoke", "run(1)"], args].concat());
-    run(&[]).check(3, "", &["not linked", "demo:kv/store@0.1.0", "`--link demo:kv/store@0.1.0=PLACE`", "local:FILE"]);
+    run(&[]).check(
+        3,
+        "",
+        &["not linked", "demo:kv/store@0.1.0", "`--link demo:kv/store@0.1.0=system:kv`", "local:FILE"],
+    );
     run(&["--link", "demo:kv/stroe=system:kv"]).check(3, "", &["did you mean `demo:kv/store@0.1.0`?"]);
     run(&["--link", "demo:kv/store=tcp://127.0.0.1:1/kv"]).check(3, "", &["cannot reach", "isorun serve"]);
     let local = |file: &str| run(&["--link", &format!("demo:kv/store=local:{file}")]);

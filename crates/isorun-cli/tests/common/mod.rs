@@ -63,6 +63,12 @@ impl Done {
             assert!(self.err.contains(words), "`{words}` is missing in:\n{}", self.err);
         }
     }
+
+    /// Checks an end whose standard output is long.
+    #[track_caller]
+    pub fn check_starts(&self, code: i32, out: &str) {
+        assert!(self.code == Some(code) && self.out.starts_with(out) && self.err.is_empty(), "{self:?}");
+    }
 }
 
 /// A child process that is killed when this is dropped.

@@ -1,0 +1,102 @@
+//! Texts of `--help` beside the options' own. A test runs each line under `Examples:`.
+
+use crate::exit::exit_codes;
+
+pub const LINK: &str = "\
+Satisfies an import from a place; once for each import
+
+IFACE is one of
+  demo:kv/store         an interface, with or without its version
+  demo:kv               a package: whatever is imported of it
+  add                   a function at the root
+  *                     all that is left over, but wasi:*
+
+PLACE is one of
+  system:kv             a key-value store in this process's own code, for demo:kv/store;
+                        with rules: system:kv?deny=KEY&absent-is-error=KEY
+  local:FILE.wasm       another component in this process: one instance of each file,
+                        which gets no links and no grants itself
+  tcp://HOST:PORT/NAME  an instance that `isorun serve` serves there";
+
+pub const ON_FAILURE: &str = "\
+What the guest gets for a call through a --link that fails
+
+IFACE as it stands in the --link, with or without the version. By default a function whose error type is
+isorun's own `rpc-error` gets that, and any other call that fails is a trap.
+  trap       a trap, always
+  case:NAME  this case of the function's own error type
+  text       the cause as text, where the error type is `string`";
+
+/// The end of each help; a macro, so that it can be a part of other texts.
+macro_rules! output {
+    () => {
+        "\
+Output:
+  Results go to standard output, all else to standard error. With `-o json` a result is one line
+    {\"ok\": {\"wave\": TEXT, \"value\": VALUE}}
+  with the value twice: as WAVE, and as JSON. There records are objects; lists, tuples and flags arrays; maps
+  arrays of pairs; a case is its name, or {NAME: PAYLOAD}; none is null, some(x) is x ({\"some\": x} for an option
+  in an option); results are {\"ok\": x} or {\"err\": x}; nan and inf are text. No result is {\"ok\": null}.
+  An error is one line on standard error
+    {\"error\": {\"kind\": KIND, \"text\": TEXT}}
+  where KIND is usage, load, link, trap, deadline, not-sent, unknown, refused, cancelled, out-of-fuel,
+  out-of-memory, interrupted, terminated, or failed."
+    };
+}
+
+macro_rules! examples {
+    ($($line:literal)+) => {
+        concat!("Examples:\n", $("  ", $line, "\n",)+ "\n", exit_codes!())
+    };
+    ($($line:literal)+ ; output) => {
+        concat!("Examples:\n", $("  ", $line, "\n",)+ "\n", output!(), "\n\n", exit_codes!())
+    };
+}
+
+pub const ISORUN: &str = examples! {
+    "isorun demo"
+    "isorun run app.wasm --link demo:kv/store=system:kv --invoke 'run(40)'"
+    "isorun run app.wasm --link demo:kv/store=local:kv.wasm --invoke 'run(40)'"
+    "isorun serve kv.wasm --listen tcp://127.0.0.1:7000"
+    "isorun run app.wasm --link demo:kv/store=tcp://127.0.0.1:7000/kv --invoke 'run(40)'"
+    "isorun call tcp://127.0.0.1:7000/kv 'demo:kv/store#get(\"k\")'"
+};
+
+pub const RUN: &str = examples! {
+    "isorun run command.wasm --wasi clocks,random --env LANG=C -- --verbose input.txt"
+    "isorun run app.wasm --link demo:kv/store=local:kv.wasm --invoke 'run(40)'"
+    "isorun run app.wasm --link '*=tcp://127.0.0.1:7000/kv' --timeout 500ms --invoke 'run(40)'"
+    "isorun run app.wasm --link '*=tcp://127.0.0.1:7000/kv' --on-failure '*=text' -o json --invoke 'run(40)'"
+    "isorun run files.wasm --dir photos::/photos:ro --invoke 'run(\"list\", \"/photos\", \"\")'"
+    ; output
+};
+
+pub const SERVE: &str = examples! {
+    "isorun serve kv.wasm --listen tcp://127.0.0.1:7000"
+    "isorun serve kv.wasm --listen tcp://127.0.0.1:0 --as store --policy per-call --timeout 1s"
+    "isorun serve kv.wasm --listen tcp://127.0.0.1:0 --policy pool=4"
+    "isorun serve cache.wasm --listen tcp://127.0.0.1:7001 --link demo:kv/store=tcp://127.0.0.1:7000/kv"
+};
+
+pub const CALL: &str = examples! {
+    "isorun call tcp://127.0.0.1:7000/kv 'demo:kv/store#get(\"k\")'"
+    "isorun call tcp://127.0.0.1:7000/kv 'demo:kv/store@0.1.0#get(\"k\")' --timeout 500ms -o json"
+    ; output
+};
+
+pub const INSPECT: &str = examples! {
+    "isorun inspect app.wasm"
+    "isorun inspect tcp://127.0.0.1:7000/kv"
+    "isorun inspect app.wasm -o json"
+};
+
+pub const CHECK: &str = examples! {
+    "isorun check app.wasm --link demo:kv/store=system:kv"
+    "isorun check app.wasm --link demo:kv/store=local:kv.wasm"
+    "isorun check app.wasm --link '*=tcp://127.0.0.1:7000/kv' -o json"
+};
+
+pub const COMPLETION: &str = examples! {
+    "isorun completion bash > isorun.bash"
+    "isorun completion fish"
+};
