@@ -87,28 +87,6 @@ fn the_file_is_its_owners_alone_whatever_the_umask() {
     }
 }
 
-/// The file is looked at by another thread all the while: there is no moment at which more is allowed.
-#[test]
-fn at_no_moment_may_others_connect() {
-    let folder = folder();
-    let path = folder.path().join("s");
-    let (done, watched) = (std::sync::atomic::AtomicBool::new(false), path.clone());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !done.load(std::sync::atomic::Ordering::Relaxed) {
-                if let Ok(found) = fs::symlink_metadata(&watched) {
-                    assert_eq!(found.permissions().mode() & 0o777, 0o600);
-                }
-            }
-        });
-        for _ in 0..200 {
-            drop(runtime.block_on(UnixTransportListener::bind(&path)).unwrap());
-        }
-        done.store(true, std::sync::atomic::Ordering::Relaxed);
-    });
-}
-
 #[tokio::test]
 async fn the_file_goes_with_the_listener_and_channels_outlive_it() {
     let folder = folder();
@@ -233,22 +211,23 @@ async fn a_file_that_somebody_else_made_in_its_place_stays() {
 
 #[test]
 fn of_many_that_find_a_stale_file_at_once_exactly_one_listens() {
-    for _ in 0..20 {
+    for _ in 0..100 {
         let folder = folder();
         let path = folder.path().join("s");
         stale(&path);
-        let binds = (0..8).map(|_| {
-            let path = path.clone();
-            std::thread::spawn(move || {
+        let at_once = std::sync::Barrier::new(8);
+        let bound: Vec<_> = std::thread::scope(|scope| {
+            let bind = || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-                // Kept until all have tried.
+                at_once.wait();
                 let bound = runtime.block_on(UnixTransportListener::bind(&path));
-                (runtime, bound)
-            })
+                // With its runtime: the listener is kept until all have tried.
+                (bound, runtime)
+            };
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(bind)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
-        let threads: Vec<_> = binds.collect();
-        let bound: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
-        let errors: Vec<_> = bound.iter().filter_map(|(_, bound)| bound.as_ref().err()).collect();
+        let errors: Vec<_> = bound.iter().filter_map(|(bound, _)| bound.as_ref().err()).collect();
         assert_eq!(errors.len(), 7, "{errors:?}");
         assert!(errors.iter().all(|error| matches!(error, UnixListenError::Taken { .. })), "{errors:?}");
         assert!(std::os::unix::net::UnixStream::connect(&path).is_ok());

@@ -121,3 +121,20 @@ async fn remove_if_stale(address: &UnixAddress) -> Result<(), UnixListenError> {
         Ok(_) | Err(_) => Err(UnixListenError::Taken { address: address.clone() }),
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    /// The permissions are asked for between `bind` and `listen`: before the file's own are set.
+    #[tokio::test]
+    async fn the_file_is_its_owners_alone_from_the_moment_it_is_there() {
+        let folder = tempfile::tempdir_in("/tmp").unwrap();
+        let path = folder.path().join("s");
+        let socket = private_socket().unwrap();
+        socket.bind(&path).unwrap();
+        assert_eq!(fs::symlink_metadata(&path).unwrap().permissions().mode() & 0o777, MODE);
+        let refused = UnixStream::connect(&path).await.unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused, "nobody connects before it is listened on");
+    }
+}
