@@ -54,6 +54,8 @@ pub use isorun_security::{Access, Audience, Decision, Grants, Mount, WasiFeature
 pub use isorun_system::{Entry, InMemoryKv, KvError, Wasi, WasiDir, WasiDirError};
 pub use isorun_transport_local::{FrameCounter, LocalChannelTransport};
 pub use isorun_transport_tcp::{ListenError, TcpAddress, TcpTransport, TcpTransportListener};
+#[cfg(unix)]
+pub use isorun_transport_tcp::{UnixAddress, UnixAddressError, UnixListenError, UnixTransport, UnixTransportListener};
 pub use linkable::{Linkable, LocalInstance, RemoteEnd};
 pub use neopack::{Decoder, Encoder};
 pub use registry::{INSTANCES_MAX, RegisterError};

@@ -61,11 +61,28 @@ async fn places(far: &Runtime) -> Vec<(&'static str, Arc<dyn Transport>)> {
     let (channel, _) = serve_channel(far);
     let listener = TcpTransportListener::bind("127.0.0.1:0").await.unwrap();
     let tcp = TcpTransport::new(&listener.address()).unwrap();
-    tokio::spawn({
-        let far = far.clone();
-        async move { far.serve(Box::new(listener)).await }
-    });
-    vec![("channel", channel), ("tcp", Arc::new(tcp))]
+    serve(far, listener);
+    #[cfg_attr(not(unix), expect(unused_mut, reason = "there is a third place where there are Unix sockets"))]
+    let mut places: Vec<(&'static str, Arc<dyn Transport>)> = vec![("channel", channel), ("tcp", Arc::new(tcp))];
+    #[cfg(unix)]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("far");
+        let listener = isorun::UnixTransportListener::bind(&path).await.unwrap();
+        // The file goes when the server ends, and the folder with it.
+        let server = far.clone();
+        tokio::spawn(async move {
+            server.serve(Box::new(listener)).await;
+            drop(folder);
+        });
+        places.push(("unix", Arc::new(isorun::UnixTransport::new(&path).unwrap())));
+    }
+    places
+}
+
+fn serve(far: &Runtime, listener: impl Listener + 'static) {
+    let far = far.clone();
+    tokio::spawn(async move { far.serve(Box::new(listener)).await });
 }
 
 #[tokio::test]
