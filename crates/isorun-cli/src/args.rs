@@ -5,9 +5,9 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use isorun::{Access, Budget, Mount, OnFailure, Serving, TcpAddress, WasiFeature};
+use isorun::{Access, Budget, Mount, OnFailure, Serving, WasiFeature};
 
-use crate::place::{FORMS, PeerPlace, Place};
+use crate::place::{Address, FORMS, PeerPlace, Place};
 use crate::{help, units};
 
 /// Runs WebAssembly components and decides, outside the guest, where the code behind each import lives.
@@ -60,6 +60,7 @@ pub enum Command {
     /// Links a component and says all that does not hold; runs nothing
     Check(CheckArgs),
     /// Runs one component with its key-value store in three places, and compares them
+    #[command(after_help = help::DEMO)]
     Demo,
     /// Prints a script that completes isorun's command lines in a shell
     Completion(CompletionArgs),
@@ -91,7 +92,7 @@ pub struct RunArgs {
     pub args: Vec<String>,
 }
 
-/// Serves a component to other processes, which link to it with `--link IFACE=tcp://HOST:PORT/NAME`.
+/// Serves a component to other processes, which link to it with `--link IFACE=PLACE`: `tcp://HOST:PORT/NAME` or `unix:///PATH#NAME`.
 ///
 /// Prints `listening URL` to standard output once it accepts, and serves until SIGINT or SIGTERM. Then it takes nothing
 /// new, finishes the calls that run, and ends with 0; with 1 if --drain was not enough for them. A second signal ends it
@@ -103,9 +104,9 @@ pub struct ServeArgs {
     #[arg(value_name = "PROVIDER.wasm")]
     pub component: PathBuf,
 
-    /// Where to accept connections; port 0 takes a free one
-    #[arg(long, value_name = "tcp://HOST:PORT")]
-    pub listen: TcpAddress,
+    /// Where to accept connections: tcp://HOST:PORT, whose port 0 takes a free one, or unix:///PATH
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Address,
 
     /// The instance's name for those who link to it [default: the file's, without .wasm]
     #[arg(long = "as", value_name = "NAME")]
@@ -138,7 +139,7 @@ pub struct ServeArgs {
 #[derive(Debug, Args)]
 #[command(after_help = help::CALL)]
 pub struct CallArgs {
-    /// The instance: tcp://HOST:PORT/NAME
+    /// The instance: tcp://HOST:PORT/NAME or unix:///PATH#NAME
     #[arg(value_name = "PLACE")]
     pub place: PeerPlace,
 
@@ -146,7 +147,7 @@ pub struct CallArgs {
     #[arg(value_name = "CALL")]
     pub call: String,
 
-    /// Time for all of it, like 500ms or 5s [default: 30s]
+    /// Time for all of it, asking included, like 500ms or 5s [default: 30s]
     #[arg(long, value_name = "TIME", value_parser = units::milliseconds)]
     pub timeout: Option<u64>,
 }
@@ -158,7 +159,7 @@ pub struct CallArgs {
 #[derive(Debug, Args)]
 #[command(after_help = help::INSPECT)]
 pub struct InspectArgs {
-    /// A component's file, or tcp://HOST:PORT/NAME
+    /// A component's file, or tcp://HOST:PORT/NAME or unix:///PATH#NAME
     #[arg(value_name = "FILE|PLACE")]
     pub target: Target,
 
@@ -250,8 +251,8 @@ pub struct BudgetArgs {
     /// Units of fuel, about one an instruction, for each call and all calls it makes [default: 10_000_000_000]
     ///
     /// The whole tree of calls below one is paid from N, so each `local:` component may use at most half of it in one
-    /// call: an instance takes a call only from a caller that can still pay for all it may use. For the same reason a
-    /// `tcp://` instance refuses callers with less fuel than its own `serve --fuel`. By default a tree has ten times
+    /// call: an instance takes a call only from a caller that can still pay for all it may use. For the same reason a served
+    /// instance refuses callers with less fuel than its own `serve --fuel`. By default a tree has ten times
     /// what one call has.
     #[arg(long, value_name = "N", value_parser = units::fuel)]
     pub fuel: Option<u64>,

@@ -16,31 +16,37 @@ PLACE is one of
                         with rules: system:kv?deny=KEY&absent-is-error=KEY
   local:FILE.wasm       another component in this process: one instance of each file,
                         which gets no links and no grants itself
-  tcp://HOST:PORT/NAME  an instance that `isorun serve` serves there";
+  tcp://HOST:PORT/NAME  an instance that `isorun serve` serves there
+  unix:///PATH#NAME     the same, on a Unix socket";
 
 pub const ON_FAILURE: &str = "\
 What the guest gets for a call through a --link that fails
 
-IFACE as it stands in the --link, with or without the version. By default a function whose error type is
-isorun's own `rpc-error` gets that, and any other call that fails is a trap.
+IFACE as it stands in the --link, with or without the version. By default a function whose
+error type is isorun's own `rpc-error` gets that; any other call that fails is a trap.
   trap       a trap, always
   case:NAME  this case of the function's own error type
   text       the cause as text, where the error type is `string`";
 
-/// The end of each help; a macro, so that it can be a part of other texts.
+/// How results and errors look; a macro, so that it can be a part of other texts.
 macro_rules! output {
     () => {
         "\
 Output:
-  Results go to standard output, all else to standard error. With `-o json` a result is one line
+  Results go to standard output, all else to standard error. With -o json a result is one line
     {\"ok\": {\"wave\": TEXT, \"value\": VALUE}}
-  with the value twice: as WAVE, and as JSON. There records are objects; lists, tuples and flags arrays; maps
-  arrays of pairs; a case is its name, or {NAME: PAYLOAD}; none is null, some(x) is x ({\"some\": x} for an option
-  in an option); results are {\"ok\": x} or {\"err\": x}; nan and inf are text. No result is {\"ok\": null}.
-  An error is one line on standard error
+  with the value twice: as WAVE, and as JSON. In JSON
+    records             are objects
+    lists, tuples       are arrays; so are flags, of their names
+    maps                are arrays of pairs
+    cases               are their names, or {NAME: PAYLOAD}
+    options             are null or what is in them; {\"some\": ..} for an option in an option
+    results             are {\"ok\": ..} or {\"err\": ..}, with null for nothing
+    nan, inf and -inf   are text
+  A function without a result gives {\"ok\": null}. An error is one line on standard error
     {\"error\": {\"kind\": KIND, \"text\": TEXT}}
-  where KIND is usage, load, link, trap, deadline, not-sent, unknown, refused, cancelled, out-of-fuel,
-  out-of-memory, interrupted, terminated, or failed."
+  where KIND is usage, load, link, trap, deadline, not-sent, unknown, refused, cancelled,
+  out-of-fuel, out-of-memory, interrupted, terminated, or failed."
     };
 }
 
@@ -66,7 +72,7 @@ pub const RUN: &str = examples! {
     "isorun run command.wasm --wasi clocks,random --env LANG=C -- --verbose input.txt"
     "isorun run app.wasm --link demo:kv/store=local:kv.wasm --invoke 'run(40)'"
     "isorun run app.wasm --link '*=tcp://127.0.0.1:7000/kv' --timeout 500ms --invoke 'run(40)'"
-    "isorun run app.wasm --link '*=tcp://127.0.0.1:7000/kv' --on-failure '*=text' -o json --invoke 'run(40)'"
+    "isorun run app.wasm --link '*=local:kv.wasm' --on-failure '*=case:denied' --invoke 'run(40)'"
     "isorun run files.wasm --dir photos::/photos:ro --invoke 'run(\"list\", \"/photos\", \"\")'"
     ; output
 };
@@ -75,12 +81,14 @@ pub const SERVE: &str = examples! {
     "isorun serve kv.wasm --listen tcp://127.0.0.1:7000"
     "isorun serve kv.wasm --listen tcp://127.0.0.1:0 --as store --policy per-call --timeout 1s"
     "isorun serve kv.wasm --listen tcp://127.0.0.1:0 --policy pool=4"
-    "isorun serve cache.wasm --listen tcp://127.0.0.1:7001 --link demo:kv/store=tcp://127.0.0.1:7000/kv"
+    "isorun serve kv.wasm --listen unix:///tmp/kv.sock"
+    "isorun serve cache.wasm --listen tcp://127.0.0.1:7001 --link '*=tcp://127.0.0.1:7000/kv'"
 };
 
 pub const CALL: &str = examples! {
     "isorun call tcp://127.0.0.1:7000/kv 'demo:kv/store#get(\"k\")'"
-    "isorun call tcp://127.0.0.1:7000/kv 'demo:kv/store@0.1.0#get(\"k\")' --timeout 500ms -o json"
+    "isorun call tcp://127.0.0.1:7000/kv 'demo:kv/store@0.1.0#get(\"k\")' --timeout 5s -o json"
+    "isorun call unix:///tmp/kv.sock#kv 'demo:kv/store#clear()'"
     ; output
 };
 
@@ -94,6 +102,11 @@ pub const CHECK: &str = examples! {
     "isorun check app.wasm --link demo:kv/store=system:kv"
     "isorun check app.wasm --link demo:kv/store=local:kv.wasm"
     "isorun check app.wasm --link '*=tcp://127.0.0.1:7000/kv' -o json"
+};
+
+pub const DEMO: &str = examples! {
+    "isorun demo"
+    "isorun demo -o json"
 };
 
 pub const COMPLETION: &str = examples! {

@@ -10,6 +10,8 @@ use isorun::{
     InMemoryKv, InstanceHandle, InstantiateError, LinkError, Linkable, LocalInstance, Runtime, StartError, TcpAddress,
     TcpTransport, Transport,
 };
+#[cfg(unix)]
+use isorun::{UnixAddress, UnixTransport};
 
 use crate::args::{BudgetArgs, LinkArg};
 use crate::exit::{Failed, LINK};
@@ -19,7 +21,11 @@ use crate::{load, terminal};
 pub const FORMS: &str = "a place is one of
   system:kv             a key-value store in this process's own code
   local:FILE.wasm       another component in this process
-  tcp://HOST:PORT/NAME  an instance that `isorun serve` serves there";
+  tcp://HOST:PORT/NAME  an instance that `isorun serve` serves there
+  unix:///PATH#NAME     the same, on a Unix socket";
+
+/// The forms of what another process serves.
+const PEER_FORMS: &str = "it is named as tcp://HOST:PORT/NAME or unix:///PATH#NAME";
 
 /// Where the code behind an import lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,20 +41,58 @@ pub enum Place {
 /// An instance that another process serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerPlace {
-    pub address: TcpAddress,
+    pub address: Address,
     pub instance: String,
 }
 
 impl PeerPlace {
     /// A way there; nothing is opened yet.
     pub fn transport(&self) -> Arc<dyn Transport> {
-        Arc::new(TcpTransport::from(self.address.clone()))
+        match &self.address {
+            Address::Tcp(address) => Arc::new(TcpTransport::from(address.clone())),
+            #[cfg(unix)]
+            Address::Unix(address) => Arc::new(UnixTransport::from(address.clone())),
+        }
     }
 }
 
 impl fmt::Display for PeerPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.address, self.instance)
+        match &self.address {
+            Address::Tcp(address) => write!(f, "{address}/{}", self.instance),
+            #[cfg(unix)]
+            Address::Unix(address) => write!(f, "{address}#{}", self.instance),
+        }
+    }
+}
+
+/// Where a process serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    Tcp(TcpAddress),
+    #[cfg(unix)]
+    Unix(UnixAddress),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            #[cfg(unix)]
+            Self::Unix(address) => address.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        #[cfg(unix)]
+        if text.starts_with("unix:") {
+            return text.parse::<UnixAddress>().map(Self::Unix).map_err(|error| error.to_string());
+        }
+        text.parse::<TcpAddress>().map(Self::Tcp).map_err(|error| error.to_string())
     }
 }
 
@@ -58,7 +102,9 @@ impl FromStr for PeerPlace {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once(':') {
             Some(("tcp", rest)) => tcp(text, rest),
-            _ => Err(format!("`{text}` is no served instance: it is named as tcp://HOST:PORT/NAME")),
+            #[cfg(unix)]
+            Some(("unix", _)) => unix(text),
+            _ => Err(format!("`{text}` is no served instance: {PEER_FORMS}")),
         }
     }
 }
@@ -80,6 +126,8 @@ impl FromStr for Place {
             "local" if rest.is_empty() => Err(format!("`{text}` names no file: local:FILE.wasm")),
             "local" => Ok(Self::Local(rest.into())),
             "tcp" => tcp(text, rest).map(Self::Peer),
+            #[cfg(unix)]
+            "unix" => unix(text).map(Self::Peer),
             _ => Err(format!("`{scheme}:` is no kind of place: {FORMS}")),
         }
     }
@@ -112,7 +160,16 @@ fn tcp(text: &str, rest: &str) -> Result<PeerPlace, String> {
     if address.port() == 0 {
         return Err(format!("`{text}`: port 0 is for listening; {form}"));
     }
-    Ok(PeerPlace { address, instance: instance.into() })
+    Ok(PeerPlace { address: Address::Tcp(address), instance: instance.into() })
+}
+
+#[cfg(unix)]
+fn unix(text: &str) -> Result<PeerPlace, String> {
+    let (address, instance) = text
+        .split_once('#')
+        .filter(|(_, instance)| !instance.is_empty())
+        .ok_or_else(|| format!("`{text}` names no instance: an instance is named as unix:///PATH#NAME"))?;
+    Ok(PeerPlace { address: address.parse()?, instance: instance.into() })
 }
 
 /// What the places of one command come to: whatever is named twice is there once.
@@ -211,8 +268,21 @@ mod tests {
         let rules = KvRules { deny: vec!["a".into(), "b".into()], absent_is_error: vec!["c=d".into()] };
         assert_eq!("system:kv?deny=a&deny=b&absent-is-error=c=d".parse(), Ok(Place::Kv(rules)));
         assert_eq!("local:a:b/c.wasm".parse(), Ok(Place::Local("a:b/c.wasm".into())));
-        let address = "tcp://[::1]:7000".parse().unwrap();
+        let address = Address::Tcp("tcp://[::1]:7000".parse().unwrap());
         assert_eq!("tcp://[::1]:7000/kv".parse(), Ok(Place::Peer(PeerPlace { address, instance: "kv".into() })));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_unix_socket_is_a_place_with_a_name_after_its_path() {
+        let address = Address::Unix("unix:///run/kv.sock".parse().unwrap());
+        let place = PeerPlace { address, instance: "kv".into() };
+        assert_eq!(place.to_string(), "unix:///run/kv.sock#kv");
+        assert_eq!("unix:///run/kv.sock#kv".parse(), Ok(Place::Peer(place)));
+        refused("unix:///run/kv.sock", "names no instance");
+        refused("unix:///run/kv.sock#", "names no instance");
+        refused("unix:run/kv.sock#kv", "unix://");
+        refused("unix://run/kv.sock#kv", "three slashes");
     }
 
     #[test]

@@ -2,12 +2,15 @@
 
 use std::pin::pin;
 
-use isorun::{Decision, Grants, InstanceHandle, Runtime, TcpTransportListener, Wasi};
+#[cfg(unix)]
+use isorun::UnixTransportListener;
+use isorun::{Decision, Grants, InstanceHandle, Listener, Runtime, TcpTransportListener, Wasi};
 use serde_json::json;
 
 use crate::args::ServeArgs;
 use crate::exit::{self, FAILED, Failed};
 use crate::load;
+use crate::place::{Address, PeerPlace};
 use crate::signals::Signals;
 use crate::terminal::{self, Terminal};
 
@@ -16,7 +19,7 @@ pub async fn serve(args: ServeArgs, terminal: &Terminal, signals: &mut Signals) 
     let drain_ms = args.drain;
     let (runtime, listener) = signals.or(listening(args, terminal)).await?;
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let mut served = pin!(runtime.serve_until(Box::new(listener), async { drop(stopped.await) }, drain_ms));
+    let mut served = pin!(runtime.serve_until(listener, async { drop(stopped.await) }, drain_ms));
     tokio::select! {
         _ = &mut served => return Err(Failed::new(FAILED, "the listener ended by itself")),
         signal = signals.next() => tracing::info!(?signal, drain_ms, "ending"),
@@ -38,12 +41,17 @@ pub async fn serve(args: ServeArgs, terminal: &Terminal, signals: &mut Signals) 
 }
 
 /// Starts the instance, and then listens: who connects finds it.
-async fn listening(args: ServeArgs, terminal: &Terminal) -> Result<(Runtime, TcpTransportListener), Failed> {
+async fn listening(args: ServeArgs, terminal: &Terminal) -> Result<(Runtime, Box<dyn Listener>), Failed> {
     let mut grants = Grants::new();
     if args.insecure {
         grants = grants.insecure();
     }
-    if let Decision::Denied { reason } = grants.may_listen(args.listen.is_loopback()) {
+    let stays_here = match &args.listen {
+        Address::Tcp(address) => address.is_loopback(),
+        #[cfg(unix)]
+        Address::Unix(_) => true,
+    };
+    if let Decision::Denied { reason } = grants.may_listen(stays_here) {
         return Err(Failed::usage(format!("will not listen on {}: {reason}", args.listen)));
     }
 
@@ -56,26 +64,43 @@ async fn listening(args: ServeArgs, terminal: &Terminal) -> Result<(Runtime, Tcp
     let what = format!("compiling {}", args.component.display());
     let instance = terminal::while_slow(&what, builder.instantiate()).await.map_err(|error| Failed::start(&error))?;
 
-    let listener = TcpTransportListener::bind_address(&args.listen).await;
-    let listener = listener.map_err(|error| Failed::new(FAILED, error.to_string()))?;
-    let address = listener.local_address().to_string();
+    let (listener, address) = listener(&args.listen).await?;
     tracing::info!(%address, instance = %name, policy = ?args.policy, "serving");
-    terminal.result(|| format!("listening {address}"), || json!({ "listening": address, "instance": name }))?;
+    terminal
+        .result(|| format!("listening {address}"), || json!({ "listening": address.to_string(), "instance": name }))?;
     if terminal::is_watched() {
-        remark(&instance, &address);
+        remark(&instance, &PeerPlace { address, instance: name });
     }
     Ok((runtime, listener))
 }
 
+/// Listens; and where, which is somewhere else than was asked for if any port would do.
+async fn listener(address: &Address) -> Result<(Box<dyn Listener>, Address), Failed> {
+    match address {
+        Address::Tcp(address) => {
+            let listener = TcpTransportListener::bind_address(address).await;
+            let listener = listener.map_err(|error| Failed::new(FAILED, error.to_string()))?;
+            let address = listener.local_address().clone();
+            Ok((Box::new(listener), Address::Tcp(address)))
+        }
+        #[cfg(unix)]
+        Address::Unix(address) => {
+            let listener = UnixTransportListener::bind_address(address).await;
+            let listener = listener.map_err(|error| Failed::new(FAILED, error.to_string()))?;
+            Ok((Box::new(listener), Address::Unix(address.clone())))
+        }
+    }
+}
+
 /// How to link to what is served, for whoever sits in front of it.
-fn remark(instance: &InstanceHandle, address: &str) {
+fn remark(instance: &InstanceHandle, place: &PeerPlace) {
     for export in &instance.ledger().exports {
         let imports: Vec<_> = match &export.name {
             Some(name) => vec![name],
             None => export.functions.iter().map(|function| &function.name).collect(),
         };
         for import in imports {
-            terminal::remark(&format!("link to it with --link {import}={address}/{}", instance.name()));
+            terminal::remark(&format!("link to it with --link {import}={place}"));
         }
     }
 }

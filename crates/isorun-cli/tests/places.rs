@@ -197,3 +197,21 @@ fn a_server_that_cannot_start_says_why_and_does_not_listen() {
     let args = ["serve", &prebuilt("kv-app"), "--listen", "tcp://127.0.0.1:0", "--link", gone];
     isorun(&args).check(3, "", &["cannot reach tcp://127.0.0.1:1", "isorun serve"]);
 }
+
+#[cfg(unix)]
+#[test]
+fn a_unix_socket_serves_as_a_port_does() {
+    let folder = Folder::new();
+    let address = format!("unix://{}", folder.path().join("kv.sock").display());
+    let server = Running::start(&["serve", &prebuilt("kv-provider"), "--as", "kv", "--listen", &address]);
+    assert_eq!(server.address(), address);
+    let place = format!("{address}#kv");
+    run_app(&format!("demo:kv/store={place}")).check(0, "ok(820)\n", &[]);
+    isorun(&["call", &place, "demo:kv/store#clear()"]).check(0, "", &[]);
+    isorun(&["call", &place, "demo:kv/store#scan(\"\")"]).check(0, "[]\n", &[]);
+    isorun(&["inspect", &place]).check_starts(0, "package root:component;");
+    server.signal("-TERM");
+    server.end().check(0, "", &[]);
+    isorun(&["inspect", &place]).check(1, "", &[&format!("cannot ask {place} what it offers"), "isorun serve"]);
+    isorun(&["inspect", &address]).check(2, "", &["names no instance"]);
+}

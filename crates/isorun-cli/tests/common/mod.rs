@@ -85,9 +85,19 @@ impl Running {
 
     pub fn start_with<S: AsRef<str>>(args: &[S], change: impl FnOnce(&mut Command)) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_isorun"));
-        command.args(args.iter().map(AsRef::as_ref)).env_remove("ISORUN_LOG").env_remove("NO_COLOR");
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(args.iter().map(AsRef::as_ref));
+        plain(&mut command);
         change(&mut command);
+        Self::spawn(&mut command)
+    }
+
+    /// Any program, that runs isorun in the end.
+    pub fn of(command: &mut Command) -> Self {
+        plain(command);
+        Self::spawn(command)
+    }
+
+    fn spawn(command: &mut Command) -> Self {
         let mut child = command.spawn().unwrap();
         let (out, err) = (lines(child.stdout.take()), lines(child.stderr.take()));
         Self { child, out, err }
@@ -134,6 +144,12 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Nothing of the surroundings.
+fn plain(command: &mut Command) {
+    command.env_remove("ISORUN_LOG").env_remove("NO_COLOR").env_remove("COLUMNS").env_remove("LINES");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
 }
 
 /// Runs the command to its end.

@@ -1,0 +1,101 @@
+//! The examples of each `--help` are run, each line as a shell runs it.
+#![cfg(unix)]
+
+mod common;
+
+use std::process::Command;
+
+use common::{Folder, Running, isorun, prebuilt};
+
+const COMMANDS: [&str; 8] = ["", "run", "serve", "call", "inspect", "check", "demo", "completion"];
+
+fn help(command: &str) -> String {
+    let args = [command, "--help"];
+    let done = isorun(&args[usize::from(command.is_empty())..]);
+    assert!(done.code == Some(0) && done.err.is_empty(), "{done:?}");
+    done.out
+}
+
+#[test]
+fn every_command_is_here() {
+    let help = help("");
+    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let names: Vec<_> = listed.filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(names, [&COMMANDS[1..], &["help"]].concat());
+}
+
+/// What the examples speak of.
+struct World {
+    folder: Folder,
+    served: Running,
+}
+
+impl World {
+    fn new() -> Self {
+        let folder = Folder::new();
+        let guests = [("app", "kv-app"), ("cache", "kv-app"), ("kv", "kv-provider"), ("files", "fs-app")];
+        for (name, guest) in guests {
+            folder.file(&format!("{name}.wasm"), std::fs::read(prebuilt(guest)).unwrap());
+        }
+        folder.file("command.wasm", std::fs::read(folder.wat("cli-ok")).unwrap());
+        std::fs::create_dir(folder.path().join("photos")).unwrap();
+        let kv = folder.path().join("kv.wasm");
+        let socket = format!("unix://{}", folder.path().join("kv.sock").display());
+        let served = Running::start(&["serve", kv.to_str().unwrap(), "--listen", &socket]);
+        assert_eq!(served.address(), socket);
+        Self { folder, served }
+    }
+
+    /// An example, with the places of this world for its own.
+    fn mapped(&self, line: &str, port: &str) -> String {
+        let socket = self.folder.path().join("kv.sock");
+        let line = match line.contains("--listen") {
+            true => line.replace("unix:///tmp/kv.sock", &format!("unix://{}.new", socket.display())),
+            false => line.replace("unix:///tmp/kv.sock", &format!("unix://{}", socket.display())),
+        };
+        let line = line.replace("--listen tcp://127.0.0.1:7000", "--listen tcp://127.0.0.1:0");
+        line.replace("127.0.0.1:7001", "127.0.0.1:0").replace("tcp://127.0.0.1:7000", port)
+    }
+}
+
+#[test]
+fn every_example_runs() {
+    let world = World::new();
+    let port = Running::start(&[
+        "serve",
+        world.folder.path().join("kv.wasm").to_str().unwrap(),
+        "--listen",
+        "tcp://127.0.0.1:0",
+    ]);
+    let address = port.address();
+    let mut count = 0;
+    for command in COMMANDS {
+        let help = help(command);
+        let examples: Vec<_> =
+            help.lines().skip_while(|line| *line != "Examples:").skip(1).take_while(|line| !line.is_empty()).collect();
+        assert!(!examples.is_empty(), "{command} has no examples");
+        for line in examples {
+            let line = line.trim();
+            assert!(line.starts_with("isorun ") && line.contains(command), "an example was wrapped: {line}");
+            run(&world, line, &world.mapped(line, &address));
+            count += 1;
+        }
+    }
+    assert!(count >= 20, "{count} examples");
+    world.served.signal("-TERM");
+    world.served.end().check(0, "", &[]);
+}
+
+/// Runs it; what serves is ended once it listens.
+fn run(world: &World, line: &str, mapped: &str) {
+    let program = env!("CARGO_BIN_EXE_isorun");
+    let script = format!("exec {program} {}", mapped.strip_prefix("isorun ").unwrap());
+    let shell = Running::of(Command::new("sh").args(["-c", &script]).current_dir(world.folder.path()));
+    if line.contains("isorun serve") {
+        shell.address();
+        shell.signal("-TERM");
+    }
+    let done = shell.end();
+    // The app wants a store that denies a key and so tells `err` of most: that is an answer too.
+    assert!(matches!(done.code, Some(0 | 1)) && done.err.is_empty(), "{line}\n{mapped}\n{done:?}");
+}
