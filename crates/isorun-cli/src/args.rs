@@ -154,8 +154,10 @@ pub struct CallArgs {
 
 /// Shows what a component imports and exports, or what an instance that is served exports, as WIT.
 ///
-/// With `-o json`: {"imports": [..], "exports": [..]}, each with its name (null at the root), functions (name, params,
-/// result; types as WIT), resources and types. Nothing is compiled or run.
+/// With `-o json`: {"ok": {"imports": [..], "exports": [..], "wit": TEXT}}, where each import and export has its name
+/// (null at the root), functions (name, params, result, async; types as WIT), resources, and the names of its types.
+///
+/// Nothing is compiled or run.
 #[derive(Debug, Args)]
 #[command(after_help = help::INSPECT)]
 pub struct InspectArgs {

@@ -34,8 +34,8 @@ macro_rules! output {
         "\
 Output:
   Results go to standard output, all else to standard error. With -o json a result is one line
-    {\"ok\": {\"wave\": TEXT, \"value\": VALUE}}
-  with the value twice: as WAVE, and as JSON. In JSON
+    {\"ok\": {\"value\": VALUE, \"wave\": TEXT}}
+  with the value twice: as JSON, and as WAVE. In JSON
     records             are objects
     lists, tuples       are arrays; so are flags, of their names
     maps                are arrays of pairs

@@ -57,7 +57,7 @@ fn float(it: f64) -> Value {
 /// What a component imports and exports.
 pub fn ledger(ledger: &Ledger) -> Value {
     let side = |side: &[Interface]| side.iter().map(|it| interface(&ledger.types, it)).collect::<Value>();
-    json!({ "imports": side(&ledger.imports), "exports": side(&ledger.exports) })
+    json!({ "imports": side(&ledger.imports), "exports": side(&ledger.exports), "wit": ledger.to_string() })
 }
 
 fn interface(types: &TypeRegistry, interface: &Interface) -> Value {
