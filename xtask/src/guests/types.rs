@@ -412,7 +412,9 @@ const LIBC: &str = r#"  (core module $L
           (memory.grow (i32.add (i32.const 1) (i32.shr_u
             (i32.sub (global.get $top) (i32.shl (memory.size) (i32.const 16))) (i32.const 16)))))
           (then unreachable))))
-      (memory.copy (local.get $p) (local.get $old) (local.get $old_n))
+      ;; Strings shrink to what they turned out to take.
+      (memory.copy (local.get $p) (local.get $old)
+        (select (local.get $old_n) (local.get $n) (i32.lt_u (local.get $old_n) (local.get $n))))
       (local.get $p)))
   (core instance $l (instantiate $L))
 "#;
