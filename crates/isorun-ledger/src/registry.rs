@@ -168,8 +168,8 @@ impl TypeRegistry {
 
     /// How many containers of neopack lie inside one another in a value of this type.
     ///
-    /// 0 for numbers, strings, enums, flags and `list<u8>`; all else is one
-    /// deeper than the deepest of its parts.
+    /// 0 for numbers, strings, enums, flags, `list<u8>` and `list<u8, N>`; all
+    /// else is one deeper than the deepest of its parts.
     ///
     /// # Panics
     /// As [`def`](Self::def).
@@ -403,8 +403,8 @@ fn packed_bytes(def: &TypeDef, name: Option<&TypeName>) -> Result<usize, LedgerE
 /// How many of neopack's containers lie inside one another; a row's groups count as neopack counts them.
 fn packed_depth(def: &TypeDef, children: &[TypeId], types: &TypeRegistry) -> usize {
     match def {
-        // `list<u8>` is Bytes.
-        TypeDef::List(item) if *types.def(*item) == TypeDef::U8 => 0,
+        // Lists of `u8` are Bytes.
+        TypeDef::List(item) | TypeDef::FixedList(item, _) if *types.def(*item) == TypeDef::U8 => 0,
         TypeDef::Variant(_) | TypeDef::Result { .. } => 1 + deepest(children, types),
         _ if children.is_empty() => 0,
         _ => 1 + deepest(children, types),

@@ -181,6 +181,7 @@ fn depth_counts_the_containers_of_the_packed_value() {
     assert_eq!(depth(|_| TypeDef::Result { ok: None, err: None }), 1);
     assert_eq!(depth(|_| TypeDef::Variant(vec![Case { name: "a".to_owned(), ty: None }])), 1);
     assert_eq!(depth(|b| TypeDef::List(b.intern(TypeDef::U8, None).unwrap())), 0, "bytes");
+    assert_eq!(depth(|b| TypeDef::FixedList(b.intern(TypeDef::U8, None).unwrap(), 4)), 0, "bytes");
     assert_eq!(depth(|b| TypeDef::List(b.intern(TypeDef::U32, None).unwrap())), 1, "rows");
     let nested = |b: &mut RegistryBuilder| {
         let text = b.intern(TypeDef::String, None).unwrap();
