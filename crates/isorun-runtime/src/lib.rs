@@ -21,6 +21,8 @@ pub mod prescan;
 mod store;
 mod stub;
 mod system;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use cause::{GuestExit, LinkFailure};
 pub use component::{LoadError, LoadedComponent};

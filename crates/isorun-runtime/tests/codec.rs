@@ -1,7 +1,9 @@
 //! The typed codec: one form for each value, and a clear refusal for everything else.
 
+use isorun_ledger::testing::Noise;
 use isorun_ledger::{Case, Field, RegistryBuilder, TypeDef, TypeId, TypeRegistry};
 use isorun_runtime::codec::{CodecFault, decode_vals, encode_vals};
+use isorun_runtime::testing::random_val;
 use isorun_runtime::wasmtime::component::Val;
 use proptest::prelude::*;
 
@@ -162,58 +164,12 @@ fn too_many_or_too_few_values_are_refused() {
     assert!(types.decode(bool_, &trailing).is_err());
 }
 
-/// A random value of a type, by size.
-fn value(types: &TypeRegistry, ty: TypeId, take: &mut dyn FnMut() -> u64) -> Val {
-    let some = |ty: Option<TypeId>, take: &mut dyn FnMut() -> u64| ty.map(|ty| Box::new(value(types, ty, take)));
-    match types.def(ty) {
-        TypeDef::Bool => Val::Bool(take() & 1 == 1),
-        TypeDef::U8 => Val::U8(take() as u8),
-        TypeDef::U16 => Val::U16(take() as u16),
-        TypeDef::U32 => Val::U32(take() as u32),
-        TypeDef::Char => Val::Char(char::from_u32((take() % 0xd800) as u32).unwrap()),
-        TypeDef::F64 => Val::Float64(f64::from_bits(take())),
-        TypeDef::String => Val::String("é".repeat((take() % 4) as usize)),
-        TypeDef::List(item) => Val::List((0..take() % 4).map(|_| value(types, *item, take)).collect()),
-        TypeDef::FixedList(item, n) => Val::FixedLengthList((0..*n).map(|_| value(types, *item, take)).collect()),
-        TypeDef::Map(k, v) => {
-            Val::Map((0..take() % 3).map(|_| (value(types, *k, take), value(types, *v, take))).collect())
-        }
-        TypeDef::Record(fields) => {
-            Val::Record(fields.iter().map(|f| (f.name.clone(), value(types, f.ty, take))).collect())
-        }
-        TypeDef::Tuple(items) => Val::Tuple(items.iter().map(|item| value(types, *item, take)).collect()),
-        TypeDef::Variant(cases) => {
-            let case = &cases[(take() % cases.len() as u64) as usize];
-            Val::Variant(case.name.clone(), some(case.ty, take))
-        }
-        TypeDef::Enum(names) => Val::Enum(names[(take() % names.len() as u64) as usize].clone()),
-        TypeDef::Option(item) => Val::Option(if take() & 1 == 1 { some(Some(*item), take) } else { None }),
-        TypeDef::Result { ok, err } => {
-            Val::Result(if take() & 1 == 1 { Ok(some(*ok, take)) } else { Err(some(*err, take)) })
-        }
-        TypeDef::Flags(names) => {
-            let set = take();
-            Val::Flags(names.iter().enumerate().filter(|(at, _)| set >> at & 1 == 1).map(|(_, n)| n.clone()).collect())
-        }
-        other => panic!("{other:?}"),
-    }
-}
-
-fn numbers(mut seed: u64) -> impl FnMut() -> u64 {
-    move || {
-        seed ^= seed << 13;
-        seed ^= seed >> 7;
-        seed ^= seed << 17;
-        seed
-    }
-}
-
 proptest! {
     #[test]
     fn values_come_back_as_they_were(seed in 1u64.., which in 0usize..20) {
         let types = Types::new();
         let ty = types.all[which];
-        let val = value(&types.registry, ty, &mut numbers(seed));
+        let val = random_val(&types.registry, ty, &mut Noise::of_seed(seed));
         let bytes = types.encode(ty, &val).unwrap();
         prop_assert_eq!(types.decode(ty, &bytes).unwrap(), [val]);
     }
@@ -227,7 +183,7 @@ proptest! {
     ) {
         let types = Types::new();
         let ty = types.all[which];
-        let val = value(&types.registry, ty, &mut numbers(seed));
+        let val = random_val(&types.registry, ty, &mut Noise::of_seed(seed));
         let mut bytes = types.encode(ty, &val).unwrap();
         let at = at.index(bytes.len());
         bytes[at] ^= flip;

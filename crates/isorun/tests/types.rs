@@ -11,108 +11,14 @@ use common::{bounded, serve_channel, wat_guest};
 use isorun::wasmtime::component::Linker;
 use isorun::{
     HostState, InstanceHandle, LocalInstance, Runtime, Serving, SystemComponent, TcpTransport, TcpTransportListener,
-    TypeRegistry, Val, wasmtime,
+    Val, wasmtime,
 };
-use isorun_ledger::{TypeDef, TypeId};
+use isorun_ledger::testing::Noise;
+use isorun_runtime::testing::random_val;
 
 const INTERFACE: &str = "test:types/all@0.1.0";
 /// Values for each function in each place.
 const ROUNDS: u64 = 12;
-
-/// A small generator of the same numbers for the same seed.
-struct Rng(u64);
-
-impl Rng {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        (self.next() % n as u64) as usize
-    }
-
-    /// A number with its edges more often than chance would have them.
-    fn bits(&mut self) -> u64 {
-        match self.below(6) {
-            0 => 0,
-            1 => u64::MAX,
-            2 => 1 << self.below(64),
-            _ => self.next(),
-        }
-    }
-
-    fn length(&mut self) -> usize {
-        [0, 1, 2, 3, 7, 20][self.below(6)]
-    }
-
-    fn char(&mut self) -> char {
-        let edges =
-            ['\0', 'a', '\u{7f}', '\u{80}', '\u{7ff}', '\u{800}', '\u{d7ff}', '\u{e000}', '\u{ffff}', '\u{10ffff}'];
-        match self.below(3) {
-            0 => edges[self.below(edges.len())],
-            _ => char::from_u32((self.next() % 0x11_0000) as u32).unwrap_or('x'),
-        }
-    }
-}
-
-fn val(types: &TypeRegistry, ty: TypeId, rng: &mut Rng) -> Val {
-    let some = |types: &TypeRegistry, ty: Option<TypeId>, rng: &mut Rng| ty.map(|ty| Box::new(val(types, ty, rng)));
-    match types.def(ty) {
-        TypeDef::Bool => Val::Bool(rng.below(2) == 1),
-        TypeDef::U8 => Val::U8(rng.bits() as u8),
-        TypeDef::U16 => Val::U16(rng.bits() as u16),
-        TypeDef::U32 => Val::U32(rng.bits() as u32),
-        TypeDef::U64 => Val::U64(rng.bits()),
-        TypeDef::S8 => Val::S8(rng.bits() as i8),
-        TypeDef::S16 => Val::S16(rng.bits() as i16),
-        TypeDef::S32 => Val::S32(rng.bits() as i32),
-        TypeDef::S64 => Val::S64(rng.bits() as i64),
-        // Any NaN arrives as the one NaN.
-        TypeDef::F32 => {
-            Val::Float32(Some(f32::from_bits(rng.bits() as u32)).filter(|v| !v.is_nan()).unwrap_or(f32::NAN))
-        }
-        TypeDef::F64 => Val::Float64(Some(f64::from_bits(rng.bits())).filter(|v| !v.is_nan()).unwrap_or(f64::NAN)),
-        TypeDef::Char => Val::Char(rng.char()),
-        TypeDef::String => Val::String((0..rng.length()).map(|_| rng.char()).collect()),
-        TypeDef::List(item) => Val::List((0..rng.length()).map(|_| val(types, *item, rng)).collect()),
-        TypeDef::FixedList(item, n) => Val::FixedLengthList((0..*n).map(|_| val(types, *item, rng)).collect()),
-        TypeDef::Map(k, v) => {
-            let mut pairs: Vec<(Val, Val)> = Vec::new();
-            for _ in 0..rng.length() {
-                let pair = (val(types, *k, rng), val(types, *v, rng));
-                if pairs.iter().all(|(key, _)| *key != pair.0) {
-                    pairs.push(pair);
-                }
-            }
-            Val::Map(pairs)
-        }
-        TypeDef::Record(fields) => {
-            Val::Record(fields.iter().map(|field| (field.name.clone(), val(types, field.ty, rng))).collect())
-        }
-        TypeDef::Tuple(items) => Val::Tuple(items.iter().map(|item| val(types, *item, rng)).collect()),
-        TypeDef::Variant(cases) => {
-            let case = &cases[rng.below(cases.len())];
-            Val::Variant(case.name.clone(), some(types, case.ty, rng))
-        }
-        TypeDef::Enum(names) => Val::Enum(names[rng.below(names.len())].clone()),
-        TypeDef::Option(item) => Val::Option((rng.below(3) > 0).then(|| Box::new(val(types, *item, rng)))),
-        TypeDef::Result { ok, err } => Val::Result(match rng.below(2) {
-            0 => Ok(some(types, *ok, rng)),
-            _ => Err(some(types, *err, rng)),
-        }),
-        TypeDef::Flags(names) => {
-            let set = rng.bits();
-            Val::Flags(
-                names.iter().enumerate().filter(|(at, _)| set >> at & 1 == 1).map(|(_, name)| name.clone()).collect(),
-            )
-        }
-        other => panic!("{other:?} is not plain"),
-    }
-}
 
 /// Sends values of every function's type through the app and back.
 async fn every_type(app: &InstanceHandle, seed: u64) {
@@ -121,8 +27,8 @@ async fn every_type(app: &InstanceHandle, seed: u64) {
     for name in functions {
         let (function, types) = app.function(&name).unwrap();
         for round in 0..ROUNDS {
-            let mut rng = Rng(seed ^ round ^ (name.len() as u64) << 32);
-            let args: Vec<Val> = function.params.iter().map(|param| val(types, param.ty, &mut rng)).collect();
+            let mut noise = Noise::of_seed(seed ^ round << 8 ^ (name.len() as u64) << 32);
+            let args: Vec<Val> = function.params.iter().map(|param| random_val(types, param.ty, &mut noise)).collect();
             let back = bounded(app.exec(&name, &args)).await.unwrap_or_else(|e| panic!("{e}\n{name}{args:?}"));
             let expected = match args.len() {
                 0 | 1 => args,
