@@ -49,26 +49,21 @@ pub enum Output {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Runs a component: its command, or one call of a function it exports
     Run(RunArgs),
-    /// Serves a component to other processes
     Serve(ServeArgs),
-    /// Calls a function of an instance that is served, without any component
     Call(CallArgs),
-    /// Shows what a component imports and exports, or what an instance that is served exports
     Inspect(InspectArgs),
-    /// Links a component and says all that does not hold; runs nothing
     Check(CheckArgs),
     /// Runs one component with its key-value store in three places, and compares them
     #[command(after_help = help::DEMO)]
     Demo,
-    /// Prints a script that completes isorun's command lines in a shell
     Completion(CompletionArgs),
 }
 
-/// Runs a component: `wasi:cli/run` with standard input and output, or with `--invoke` one exported function.
+/// Runs a component: its command, or one call of a function it exports
 ///
-/// Results are printed to standard output as WAVE, one line, and all else to standard error.
+/// The command is `wasi:cli/run`, with standard input and output; `--invoke` calls another function. Results are
+/// printed to standard output as WAVE, one line, and all else to standard error.
 #[derive(Debug, Args)]
 #[command(after_help = help::RUN)]
 pub struct RunArgs {
@@ -92,8 +87,9 @@ pub struct RunArgs {
     pub args: Vec<String>,
 }
 
-/// Serves a component to other processes, which link to it with `--link IFACE=PLACE`: `tcp://HOST:PORT/NAME` or `unix:///PATH#NAME`.
+/// Serves a component to other processes
 ///
+/// They link to it with `--link IFACE=PLACE`, where PLACE is `tcp://HOST:PORT/NAME` or `unix:///PATH#NAME`.
 /// Prints `listening URL` to standard output once it accepts, and serves until SIGINT or SIGTERM. Then it takes nothing
 /// new, finishes the calls that run, and ends with 0; with 1 if --drain was not enough for them. A second signal ends it
 /// at once.
@@ -133,9 +129,10 @@ pub struct ServeArgs {
     pub budget: BudgetArgs,
 }
 
-/// Calls a function of an instance that is served; the peer says itself which functions there are and what they take.
+/// Calls a function of an instance that is served, without any component
 ///
-/// The result is printed to standard output as WAVE, one line.
+/// The peer says itself which functions there are and what they take. The result is printed to standard output as WAVE,
+/// one line.
 #[derive(Debug, Args)]
 #[command(after_help = help::CALL)]
 pub struct CallArgs {
@@ -152,10 +149,10 @@ pub struct CallArgs {
     pub timeout: Option<u64>,
 }
 
-/// Shows what a component imports and exports, or what an instance that is served exports, as WIT.
+/// Shows what a component imports and exports, or what an instance that is served exports
 ///
-/// With `-o json`: {"ok": {"imports": [..], "exports": [..], "wit": TEXT}}, where each import and export has its name
-/// (null at the root), functions (name, params, result, async; types as WIT), resources, and the names of its types.
+/// As WIT; with `-o json`: {"ok": {"imports": [..], "exports": [..], "wit": TEXT}}, where each import and export has its
+/// name (null at the root), functions (name, params, result, async; types as WIT), resources, and the names of its types.
 ///
 /// Nothing is compiled or run.
 #[derive(Debug, Args)]
@@ -185,11 +182,11 @@ impl FromStr for Target {
     }
 }
 
-/// Links a component as `run` would, and says everything that does not hold; runs nothing, neither the component nor
-/// one of a `local:` place.
+/// Links a component and says all that does not hold; runs nothing
 ///
-/// Prints each import and where it goes, or with `-o json` {"ok": {"links": [{"import": .., "place": ..}]}}. What does
-/// not hold goes to standard error, all of it, and the exit code is 3.
+/// Links as `run` would, but starts neither the component nor one of a `local:` place. Prints each import and where it
+/// goes, or with `-o json` {"ok": {"links": [{"import": .., "place": ..}]}}. What does not hold goes to standard error,
+/// all of it, and the exit code is 3.
 #[derive(Debug, Args)]
 #[command(after_help = help::CHECK)]
 pub struct CheckArgs {
@@ -207,7 +204,7 @@ pub struct CheckArgs {
     pub timeout: Option<u64>,
 }
 
-/// Prints a script that completes isorun's command lines in a shell.
+/// Prints a script that completes isorun's command lines in a shell
 #[derive(Debug, Args)]
 #[command(after_help = help::COMPLETION)]
 pub struct CompletionArgs {

@@ -52,8 +52,8 @@ pub async fn while_slow<T>(what: &str, work: impl Future<Output = T>) -> T {
         done = &mut work => return done,
         () = tokio::time::sleep(SLOW) => {}
     }
-    let spinner = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
+    let spinner = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_elapsed(SLOW);
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}") {
         spinner.set_style(style);
     }
     spinner.set_message(what.to_owned());
