@@ -22,7 +22,8 @@ pub struct Budget {
     pub max_tables: u32,
     /// Linear memories. Default 16.
     pub max_memories: u32,
-    /// Resource handles that the guest holds at once. Default 10,000.
+    /// Resource handles that the guest holds at once. Default 256: a handle may be an open file, and a process mostly
+    /// has 1,024 of those.
     pub max_handles: u32,
     /// Fuel for each call into this instance, about one unit an instruction. Default 10 thousand million, some seconds of work.
     pub fuel: u64,
@@ -47,7 +48,7 @@ impl Default for Budget {
             max_instances: 100,
             max_tables: 100,
             max_memories: 16,
-            max_handles: 10_000,
+            max_handles: 256,
             fuel: 10_000_000_000,
             fuel_tree: 100_000_000_000,
             wall_ms: 10_000,

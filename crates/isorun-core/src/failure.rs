@@ -41,6 +41,10 @@ pub enum Failure {
     Cancelled,
 }
 
+fn over(wanted: u64) -> String {
+    if wanted == 0 { String::new() } else { format!(" {wanted} wanted,") }
+}
+
 fn waited(waited_ms: u64) -> String {
     match waited_ms {
         0 => "no time was left for the call".into(),
@@ -161,7 +165,7 @@ pub enum Fault {
         limit: u64,
     },
     /// The guest met another limit of its budget.
-    #[error("over budget: {what}: {wanted} wanted, limit {limit}")]
+    #[error("over budget: {what}:{} limit {limit}", over(*wanted))]
     OverBudget {
         /// The limit's name, as in [`Budget`](crate::Budget).
         what: String,

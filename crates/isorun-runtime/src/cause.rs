@@ -39,7 +39,7 @@ pub(crate) fn fault(error: &wasmtime::Error, state: &mut HostState) -> Fault {
         return Fault::Exited { code: exit.code };
     }
     if let Some(link) = error.downcast_ref::<LinkFailure>() {
-        return Fault::Trapped { message: link.to_string() };
+        return Fault::Trapped { message: plain(&link.to_string()) };
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::OutOfFuel) => Fault::OutOfFuel { limit: state.call.fuel_limit() },
@@ -50,9 +50,30 @@ pub(crate) fn fault(error: &wasmtime::Error, state: &mut HostState) -> Fault {
         None => refused
             .or_else(|| worded(&error.root_cause().to_string(), state))
             // The host function's own words; the guest's backtrace above them is of no use to a caller.
-            .unwrap_or_else(|| Fault::Trapped { message: error.root_cause().to_string() }),
+            .unwrap_or_else(|| Fault::Trapped { message: said(error) }),
     }
 }
+
+/// What a host function's error says.
+pub(crate) fn said(error: &wasmtime::Error) -> String {
+    plain(&error.root_cause().to_string())
+}
+
+/// A text fit for a line of a log or a terminal: guests and peers are strangers, and errors quote them.
+fn plain(text: &str) -> String {
+    let mut plain = String::new();
+    for c in text.chars() {
+        if plain.len() >= SAID_BYTES_MAX {
+            plain.push('…');
+            break;
+        }
+        if c.is_control() { plain.extend(c.escape_default()) } else { plain.push(c) }
+    }
+    plain
+}
+
+/// Longest text of a stranger that is passed on, in bytes.
+const SAID_BYTES_MAX: usize = 1024;
 
 fn trapped(trap: Trap) -> Fault {
     Fault::Trapped { message: trap.to_string().trim_start_matches("wasm trap: ").to_owned() }

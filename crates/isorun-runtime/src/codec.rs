@@ -5,6 +5,7 @@
 //! recurse over *types*, whose nesting linking has bounded by
 //! [`neopack::DEPTH_MAX`], never over what a peer claims.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use isorun_ledger::{Case, Field, TypeDef, TypeId, TypeRegistry};
@@ -95,9 +96,10 @@ type Coded<T> = Result<T, CodecError>;
 /// A value that is not of its type, or more than neopack takes.
 pub fn encode_vals<'a>(types: &TypeRegistry, items: impl IntoIterator<Item = (TypeId, &'a Val)>) -> Coded<Vec<u8>> {
     let mut enc = Encoder::new();
+    let mut names = Names::default();
     enc.struct_begin()?;
     for (place, (ty, val)) in items.into_iter().enumerate() {
-        encode_val(types, ty, val, &mut enc).map_err(|e| e.below(format_args!("[{place}]")))?;
+        encode(types, ty, val, &mut enc, &mut names).map_err(|e| e.below(format_args!("[{place}]")))?;
     }
     enc.struct_end()?;
     Ok(enc.finish()?)
@@ -132,6 +134,10 @@ pub fn decode_vals(
 /// # Errors
 /// A value that is not of type `ty`, or more than neopack takes.
 pub fn encode_val(types: &TypeRegistry, ty: TypeId, val: &Val, enc: &mut Encoder) -> Coded<()> {
+    encode(types, ty, val, enc, &mut Names::default())
+}
+
+fn encode<'t>(types: &'t TypeRegistry, ty: TypeId, val: &Val, enc: &mut Encoder, names: &mut Names<'t>) -> Coded<()> {
     let def = types.def(ty);
     match (def, val) {
         (TypeDef::Bool, Val::Bool(v)) => enc.bool(*v)?,
@@ -147,16 +153,16 @@ pub fn encode_val(types: &TypeRegistry, ty: TypeId, val: &Val, enc: &mut Encoder
         (TypeDef::F64, Val::Float64(v)) => enc.f64(*v)?,
         (TypeDef::Char, Val::Char(v)) => enc.char(*v)?,
         (TypeDef::String, Val::String(v)) => enc.str(v)?,
-        (TypeDef::List(item), Val::List(vals)) => encode_list(types, *item, vals, enc)?,
+        (TypeDef::List(item), Val::List(vals)) => encode_list(types, *item, vals, enc, names)?,
         (TypeDef::FixedList(item, count), Val::FixedLengthList(vals)) => {
             fixed(vals.len(), *count)?;
-            encode_list(types, *item, vals, enc)?;
+            encode_list(types, *item, vals, enc, names)?;
         }
         (TypeDef::Map(key, value), Val::Map(pairs)) => {
             enc.map_begin(count(pairs.len())?)?;
             for (place, (k, v)) in pairs.iter().enumerate() {
-                encode_val(types, *key, k, enc).map_err(|e| e.below(format_args!("[{place}].key")))?;
-                encode_val(types, *value, v, enc).map_err(|e| e.below(format_args!("[{place}].value")))?;
+                encode(types, *key, k, enc, names).map_err(|e| e.below(format_args!("[{place}].key")))?;
+                encode(types, *value, v, enc, names).map_err(|e| e.below(format_args!("[{place}].value")))?;
             }
             enc.map_end()?;
         }
@@ -164,7 +170,7 @@ pub fn encode_val(types: &TypeRegistry, ty: TypeId, val: &Val, enc: &mut Encoder
             same_fields(fields, vals)?;
             enc.struct_begin()?;
             for (field, (_, val)) in fields.iter().zip(vals) {
-                encode_val(types, field.ty, val, enc).map_err(|e| e.below(format_args!(".{}", field.name)))?;
+                encode(types, field.ty, val, enc, names).map_err(|e| e.below(format_args!(".{}", field.name)))?;
             }
             enc.struct_end()?;
         }
@@ -172,34 +178,36 @@ pub fn encode_val(types: &TypeRegistry, ty: TypeId, val: &Val, enc: &mut Encoder
             same_length(items.len(), vals.len())?;
             enc.struct_begin()?;
             for (place, (item, val)) in items.iter().zip(vals).enumerate() {
-                encode_val(types, *item, val, enc).map_err(|e| e.below(format_args!(".{place}")))?;
+                encode(types, *item, val, enc, names).map_err(|e| e.below(format_args!(".{place}")))?;
             }
             enc.struct_end()?;
         }
         (TypeDef::Variant(cases), Val::Variant(name, payload)) => {
-            let (index, case) = case(cases, name)?;
+            let index = names.case(ty, cases, name)?;
+            let case = indexed(cases, index, "case")?;
             enc.variant(index)?;
-            encode_payload(types, case.ty, payload.as_deref(), enc).map_err(|e| e.below(format_args!(".{name}")))?;
+            encode_payload(types, case.ty, payload.as_deref(), enc, names)
+                .map_err(|e| e.below(format_args!(".{name}")))?;
         }
-        (TypeDef::Enum(names), Val::Enum(name)) => enc.enum_(position(names, name)?)?,
+        (TypeDef::Enum(cases), Val::Enum(name)) => enc.enum_(names.of(ty, cases, name)?)?,
         (TypeDef::Option(item), Val::Option(val)) => match val {
             None => enc.none()?,
             Some(val) => {
                 enc.some()?;
-                encode_val(types, *item, val, enc).map_err(|e| e.below(".some"))?;
+                encode(types, *item, val, enc, names).map_err(|e| e.below(".some"))?;
             }
         },
         (TypeDef::Result { ok, err }, Val::Result(val)) => match val {
             Ok(val) => {
                 enc.result_ok()?;
-                encode_payload(types, *ok, val.as_deref(), enc).map_err(|e| e.below(".ok"))?;
+                encode_payload(types, *ok, val.as_deref(), enc, names).map_err(|e| e.below(".ok"))?;
             }
             Err(val) => {
                 enc.result_err()?;
-                encode_payload(types, *err, val.as_deref(), enc).map_err(|e| e.below(".err"))?;
+                encode_payload(types, *err, val.as_deref(), enc, names).map_err(|e| e.below(".err"))?;
             }
         },
-        (TypeDef::Flags(names), Val::Flags(set)) => enc.flags(bits(names, set)?)?,
+        (TypeDef::Flags(labels), Val::Flags(set)) => enc.flags(bits(labels, set)?)?,
         (TypeDef::Own(_) | TypeDef::Borrow(_) | TypeDef::Stream(_) | TypeDef::Future(_) | TypeDef::ErrorContext, _) => {
             return Err(CodecFault::NotCarried { wit: types.wit(ty).to_string() }.into());
         }
@@ -233,6 +241,15 @@ impl Room {
             }
             None => Err(CodecFault::TooLarge { limit: self.limit }.into()),
         }
+    }
+
+    /// Names are the type's, and may be long; a value has its own copy of each.
+    fn take_name(&mut self, name: &str) -> Coded<()> {
+        self.take(name.len() + ALLOCATION_BYTES)
+    }
+
+    fn take_fields(&mut self, fields: &[Field]) -> Coded<()> {
+        fields.iter().try_for_each(|field| self.take(FIELD_BYTES + field.name.len()))
     }
 
     fn take_many(&mut self, count: usize, each: usize) -> Coded<()> {
@@ -279,7 +296,7 @@ fn decode(types: &TypeRegistry, ty: TypeId, dec: &mut Decoder<'_>, room: &mut Ro
             Val::Map(pairs)
         }
         TypeDef::Record(fields) => {
-            room.take_many(fields.len(), FIELD_BYTES)?;
+            room.take_fields(fields)?;
             dec.struct_begin()?;
             let mut vals = Vec::with_capacity(fields.len());
             for field in fields {
@@ -302,14 +319,15 @@ fn decode(types: &TypeRegistry, ty: TypeId, dec: &mut Decoder<'_>, room: &mut Ro
         TypeDef::Variant(cases) => {
             let index = dec.variant()?;
             let case = indexed(cases, index, "case")?;
-            room.take(ALLOCATION_BYTES)?;
+            room.take_name(&case.name)?;
             let payload =
                 decode_payload(types, case.ty, dec, room).map_err(|e| e.below(format_args!(".{}", case.name)))?;
             Val::Variant(case.name.clone(), payload)
         }
         TypeDef::Enum(names) => {
-            room.take(ALLOCATION_BYTES)?;
-            Val::Enum(indexed(names, dec.enum_()?, "case")?.clone())
+            let name = indexed(names, dec.enum_()?, "case")?;
+            room.take_name(name)?;
+            Val::Enum(name.clone())
         }
         TypeDef::Option(item) => Val::Option(if dec.option()? {
             room.take(VAL_BYTES)?;
@@ -324,17 +342,22 @@ fn decode(types: &TypeRegistry, ty: TypeId, dec: &mut Decoder<'_>, room: &mut Ro
         }),
         TypeDef::Flags(names) => {
             let set = dec.flags()?;
-            room.take_many(set.count_ones() as usize, ALLOCATION_BYTES)?;
-            Val::Flags(named(names, set)?)
+            Val::Flags(named(names, set, room)?)
         }
         _ => return Err(CodecFault::NotCarried { wit: types.wit(ty).to_string() }.into()),
     })
 }
 
-fn encode_payload(types: &TypeRegistry, ty: Option<TypeId>, val: Option<&Val>, enc: &mut Encoder) -> Coded<()> {
+fn encode_payload<'t>(
+    types: &'t TypeRegistry,
+    ty: Option<TypeId>,
+    val: Option<&Val>,
+    enc: &mut Encoder,
+    names: &mut Names<'t>,
+) -> Coded<()> {
     match (ty, val) {
         (None, None) => Ok(enc.unit()?),
-        (Some(ty), Some(val)) => encode_val(types, ty, val, enc),
+        (Some(ty), Some(val)) => encode(types, ty, val, enc, names),
         (None, Some(val)) => Err(CodecFault::Type { wanted: "nothing".into(), found: kind(val) }.into()),
         (Some(ty), None) => Err(CodecFault::Type { wanted: types.wit(ty).to_string(), found: "nothing" }.into()),
     }
@@ -355,25 +378,31 @@ fn decode_payload(
 }
 
 /// The three forms of a list: bytes, packed rows, one item after another.
-fn encode_list(types: &TypeRegistry, item: TypeId, vals: &[Val], enc: &mut Encoder) -> Coded<()> {
+fn encode_list<'t>(
+    types: &'t TypeRegistry,
+    item: TypeId,
+    vals: &[Val],
+    enc: &mut Encoder,
+    names: &mut Names<'t>,
+) -> Coded<()> {
     let at = |place: usize| move |e: CodecError| e.below(format_args!("[{place}]"));
     if matches!(types.def(item), TypeDef::U8) {
         let mut bytes = Vec::with_capacity(vals.len());
         for (place, val) in vals.iter().enumerate() {
-            push_row(types, item, val, &mut bytes).map_err(at(place))?;
+            push_row(types, item, val, &mut bytes, names).map_err(at(place))?;
         }
         enc.bytes(&bytes)?;
     } else if let Some(shape) = types.row_shape(item) {
         let shape = shape.as_shape();
         let mut rows = Vec::with_capacity(vals.len().saturating_mul(shape.width() as usize));
         for (place, val) in vals.iter().enumerate() {
-            push_row(types, item, val, &mut rows).map_err(at(place))?;
+            push_row(types, item, val, &mut rows, names).map_err(at(place))?;
         }
         enc.rows(&shape, count(vals.len())?, &rows)?;
     } else {
         enc.list_begin(count(vals.len())?)?;
         for (place, val) in vals.iter().enumerate() {
-            encode_val(types, item, val, enc).map_err(at(place))?;
+            encode(types, item, val, enc, names).map_err(at(place))?;
         }
         enc.list_end()?;
     }
@@ -419,7 +448,7 @@ fn decode_list(
 }
 
 /// Appends a value of fixed width to a row.
-fn push_row(types: &TypeRegistry, ty: TypeId, val: &Val, row: &mut Vec<u8>) -> Coded<()> {
+fn push_row<'t>(types: &'t TypeRegistry, ty: TypeId, val: &Val, row: &mut Vec<u8>, names: &mut Names<'t>) -> Coded<()> {
     match (types.def(ty), val) {
         (TypeDef::Bool, Val::Bool(v)) => row.push(u8::from(*v)),
         (TypeDef::U8, Val::U8(v)) => row.push(*v),
@@ -433,24 +462,24 @@ fn push_row(types: &TypeRegistry, ty: TypeId, val: &Val, row: &mut Vec<u8>) -> C
         (TypeDef::F32, Val::Float32(v)) => row.extend(if v.is_nan() { NAN_32 } else { *v }.to_le_bytes()),
         (TypeDef::F64, Val::Float64(v)) => row.extend(if v.is_nan() { NAN_64 } else { *v }.to_le_bytes()),
         (TypeDef::Char, Val::Char(v)) => row.extend(u32::from(*v).to_le_bytes()),
-        (TypeDef::Enum(names), Val::Enum(name)) => {
-            let index = position(names, name)?.to_le_bytes();
-            row.extend(&index[..enum_width(names.len())]);
+        (TypeDef::Enum(cases), Val::Enum(name)) => {
+            let index = names.of(ty, cases, name)?.to_le_bytes();
+            row.extend(&index[..enum_width(cases.len())]);
         }
-        (TypeDef::Flags(names), Val::Flags(set)) => {
-            let set = bits(names, set)?.to_le_bytes();
-            row.extend(&set[..flags_width(names.len())]);
+        (TypeDef::Flags(labels), Val::Flags(set)) => {
+            let set = bits(labels, set)?.to_le_bytes();
+            row.extend(&set[..flags_width(labels.len())]);
         }
         (TypeDef::Record(fields), Val::Record(vals)) => {
             same_fields(fields, vals)?;
             for (field, (_, val)) in fields.iter().zip(vals) {
-                push_row(types, field.ty, val, row).map_err(|e| e.below(format_args!(".{}", field.name)))?;
+                push_row(types, field.ty, val, row, names).map_err(|e| e.below(format_args!(".{}", field.name)))?;
             }
         }
         (TypeDef::Tuple(items), Val::Tuple(vals)) => {
             same_length(items.len(), vals.len())?;
             for (place, (item, val)) in items.iter().zip(vals).enumerate() {
-                push_row(types, *item, val, row).map_err(|e| e.below(format_args!(".{place}")))?;
+                push_row(types, *item, val, row, names).map_err(|e| e.below(format_args!(".{place}")))?;
             }
         }
         _ => return Err(CodecFault::Type { wanted: types.wit(ty).to_string(), found: kind(val) }.into()),
@@ -489,16 +518,16 @@ fn take_row(types: &TypeRegistry, ty: TypeId, row: &mut &[u8], room: &mut Room) 
             Val::Char(char::from_u32(scalar).ok_or(CodecFault::ListForm)?)
         }
         TypeDef::Enum(names) => {
-            room.take(ALLOCATION_BYTES)?;
-            Val::Enum(indexed(names, index(row, enum_width(names.len()))?, "case")?.clone())
+            let name = indexed(names, index(row, enum_width(names.len()))?, "case")?;
+            room.take_name(name)?;
+            Val::Enum(name.clone())
         }
         TypeDef::Flags(names) => {
             let set = index(row, flags_width(names.len()))?;
-            room.take_many(set.count_ones() as usize, ALLOCATION_BYTES)?;
-            Val::Flags(named(names, set)?)
+            Val::Flags(named(names, set, room)?)
         }
         TypeDef::Record(fields) => {
-            room.take_many(fields.len(), FIELD_BYTES)?;
+            room.take_fields(fields)?;
             let mut vals = Vec::with_capacity(fields.len());
             for field in fields {
                 let val = take_row(types, field.ty, row, room).map_err(|e| e.below(format_args!(".{}", field.name)))?;
@@ -561,15 +590,54 @@ fn same_fields(fields: &[Field], vals: &[(String, Val)]) -> Coded<()> {
     Ok(())
 }
 
-fn case<'t>(cases: &'t [Case], name: &str) -> Coded<(u32, &'t Case)> {
-    let found =
-        cases.iter().position(|case| case.name == name).and_then(|at| Some((u32::try_from(at).ok()?, &cases[at])));
-    found.ok_or_else(|| unknown("case", name))
+/// Finds the numbers of cases by their names.
+///
+/// A type may have 10,000 cases and a list a million of its values, so that
+/// looking through the names for each would keep a thread for minutes: a type
+/// that is met often gets a table.
+#[derive(Default)]
+struct Names<'t> {
+    met: HashMap<TypeId, Met<'t>>,
 }
 
-fn position(names: &[String], name: &str) -> Coded<u32> {
-    let at = names.iter().position(|known| known == name).and_then(|at| u32::try_from(at).ok());
-    at.ok_or_else(|| unknown("case", name))
+/// A type with many names, and how often it was met.
+enum Met<'t> {
+    Times(u32),
+    Table(HashMap<&'t str, u32>),
+}
+
+/// Names that are looked through one by one, however often.
+const NAMES_FEW: usize = 16;
+/// Times that a type with more is looked through before it gets a table.
+const TIMES_FEW: u32 = 8;
+
+impl<'t> Names<'t> {
+    fn of(&mut self, ty: TypeId, names: &'t [String], name: &str) -> Coded<u32> {
+        self.find(ty, names, String::as_str, name)
+    }
+
+    fn case(&mut self, ty: TypeId, cases: &'t [Case], name: &str) -> Coded<u32> {
+        self.find(ty, cases, |case| &case.name, name)
+    }
+
+    fn find<T>(&mut self, ty: TypeId, items: &'t [T], of: fn(&'t T) -> &'t str, name: &str) -> Coded<u32> {
+        let found = if items.len() <= NAMES_FEW {
+            items.iter().position(|item| of(item) == name).and_then(|at| u32::try_from(at).ok())
+        } else {
+            let met = self.met.entry(ty).or_insert(Met::Times(0));
+            if let Met::Times(times) = met {
+                *times += 1;
+                if *times > TIMES_FEW {
+                    *met = Met::Table(items.iter().map(of).zip(0..).collect());
+                }
+            }
+            match met {
+                Met::Table(table) => table.get(name).copied(),
+                Met::Times(_) => items.iter().position(|item| of(item) == name).and_then(|at| u32::try_from(at).ok()),
+            }
+        };
+        found.ok_or_else(|| unknown("case", name))
+    }
 }
 
 fn indexed<'t, T>(known: &'t [T], index: u32, what: &str) -> Coded<&'t T> {
@@ -590,13 +658,18 @@ fn bits(names: &[String], set: &[String]) -> Coded<u32> {
 }
 
 /// The names of a bit set, in their order.
-fn named(names: &[String], set: u32) -> Coded<Vec<String>> {
+fn named(names: &[String], set: u32, room: &mut Room) -> Coded<Vec<String>> {
     let known = if names.len() >= 32 { u32::MAX } else { (1u32 << names.len()) - 1 };
     if set & !known != 0 {
         let found = format!("flags {set:#b}");
         return Err(CodecFault::Value { wanted: format!("{} flags", names.len()), found }.into());
     }
-    Ok(names.iter().enumerate().filter(|(at, _)| set & (1 << at) != 0).map(|(_, name)| name.clone()).collect())
+    let mut found = Vec::with_capacity(set.count_ones() as usize);
+    for (_, name) in names.iter().enumerate().filter(|(at, _)| set & (1 << at) != 0) {
+        room.take_name(name)?;
+        found.push(name.clone());
+    }
+    Ok(found)
 }
 
 fn unknown(what: &str, name: &str) -> CodecError {

@@ -189,8 +189,15 @@ impl Instance {
             in_flight: AtomicUsize::new(0),
             name,
         });
-        let live =
-            shared.fresh().await.map_err(|fault| StartError::Start { instance: shared.name.to_string(), fault })?;
+        let wall_until = Instant::now() + Duration::from_millis(shared.budget.wall_ms);
+        let cx = CallContext::until(wall_until);
+        let (live, _) = shared.fresh(&cx, shared.allowance(&cx, wall_until)).await.map_err(|failed| {
+            let fault = match failed.failure {
+                Failure::Failed(fault) => fault,
+                other => Fault::Trapped { message: other.to_string() },
+            };
+            StartError::Start { instance: shared.name.to_string(), fault }
+        })?;
         match serving {
             Serving::Singleton { .. } => *shared.live.lock().await = Some(live),
             Serving::Pool { .. } => shared.idle.lock().push(live),
@@ -387,22 +394,61 @@ impl Shared {
         })
     }
 
-    /// A store with a started component in it.
-    async fn fresh(&self) -> Result<Live, Fault> {
+    /// A store with a started component in it, and what its start spent of the caller's fuel.
+    ///
+    /// A start is guest code like any other: it runs on behalf of the call that
+    /// needs it, with that call's chain and within what that call has left.
+    async fn fresh(&self, cx: &CallContext, allowance: Allowance) -> Result<(Live, u64), CallFailed> {
         let LinkedComponent { component, pre, systems } = &self.linked;
-        let start = |e: wasmtime::Error| Fault::Trapped { message: format!("{e:#}") };
+        let start = |e: wasmtime::Error| Failure::from(Fault::Trapped { message: cause::said(&e) });
         let mut store =
             new_store(component.engine().engine(), self.name.clone(), &self.budget, systems).map_err(start)?;
-        let wall_until = Instant::now() + Duration::from_millis(self.budget.wall_ms);
-        let allowance = Allowance { own: self.budget.fuel, tree: self.budget.fuel_tree, deadline: wall_until };
-        begin(&mut store, self.uid, &CallContext::until(wall_until), allowance).map_err(start)?;
-        let instance = match timeout_at(wall_until.into(), pre.instantiate_async(&mut store)).await {
-            Ok(Ok(instance)) => instance,
-            Ok(Err(error)) => return Err(cause::start_fault(&error, store.data_mut())),
-            Err(_) => return Err(Fault::OutOfTime { limit_ms: self.budget.wall_ms }),
+        begin(&mut store, self.uid, cx, allowance).map_err(start)?;
+        let wall_until = store.data().call.wall_until();
+        let started = timeout_at(wall_until.into(), pre.instantiate_async(&mut store)).await;
+        let fuel_used = match settle(&mut store.as_context_mut()) {
+            Ok(()) => store.data().call.spent(),
+            Err(_) => 0,
         };
-        self.generation.fetch_add(1, Ordering::Relaxed);
-        Ok(Live { store, instance, funcs: vec![None; self.exports.len()] })
+        let failed = |fault: Fault| CallFailed { failure: fault.into(), fuel_used };
+        match started {
+            Ok(Ok(instance)) => {
+                self.generation.fetch_add(1, Ordering::Relaxed);
+                Ok((Live { store, instance, funcs: vec![None; self.exports.len()] }, fuel_used))
+            }
+            Ok(Err(error)) => Err(failed(cause::start_fault(&error, store.data_mut()))),
+            Err(_) => Err(failed(Fault::OutOfTime { limit_ms: self.budget.wall_ms })),
+        }
+    }
+
+    /// What a call may spend here on its own account.
+    fn allowance(&self, cx: &CallContext, deadline: Instant) -> Allowance {
+        Allowance { own: self.budget.fuel, tree: cx.fuel.unwrap_or(self.budget.fuel_tree), deadline }
+    }
+
+    /// Runs one call in a store that is there, or in a fresh one, whose start is a part of the call.
+    async fn run_in(
+        &self,
+        live: Option<Live>,
+        at: usize,
+        cx: &CallContext,
+        args: Values,
+        allowance: Allowance,
+    ) -> (Outcome, Option<Live>) {
+        let (mut live, start) = match live {
+            Some(live) => (live, 0),
+            None => match self.fresh(cx, allowance).await {
+                Ok(fresh) => fresh,
+                Err(failed) => return (Err(failed.into()), None),
+            },
+        };
+        let left = Allowance { tree: allowance.tree.saturating_sub(start), ..allowance };
+        let (mut outcome, keep) = self.run(&mut live, at, cx, args, left).await;
+        match &mut outcome {
+            Ok((_, fuel_used)) => *fuel_used = fuel_used.saturating_add(start),
+            Err(Failed { call, .. }) => call.fuel_used = call.fuel_used.saturating_add(start),
+        }
+        (outcome, keep.then_some(live))
     }
 
     /// Calls an export; what comes back has the form of what came in.
@@ -411,6 +457,9 @@ impl Shared {
             return Err(Failure::from(Refusal::ChainTooLong { limit: CHAIN_MAX as u64 }).into());
         }
         let started = Instant::now();
+        if started >= cx.deadline {
+            return Err(Failure::Deadline { waited_ms: 0 }.into());
+        }
         match self.serving {
             Serving::Singleton { queue_max, queue_ms } => {
                 // Before any lock: a call that came back would wait for itself.
@@ -499,52 +548,30 @@ impl Shared {
         cx: CallContext,
         args: Values,
     ) -> Outcome {
-        // Taken out while the guest runs: a call that is dropped takes the store, which can't be entered again, with it.
-        let mut live = match slot.take() {
-            Some(live) => live,
-            None => self.fresh().await.map_err(Failure::from)?,
-        };
+        // Its own deadline, not the caller's: what it calls must not fail because somebody stopped waiting.
         let wall_until = Instant::now() + Duration::from_millis(self.budget.wall_ms);
-        let allowance = Allowance {
-            own: self.budget.fuel,
-            tree: cx.fuel.unwrap_or(self.budget.fuel_tree),
-            // Its own, not the caller's: what it calls must not fail because somebody stopped waiting.
-            deadline: wall_until,
-        };
-        let (outcome, keep) = self.run(&mut live, at, &cx, args, allowance).await;
-        match &outcome {
-            _ if keep => *slot = Some(live),
-            Err(Failed { call: CallFailed { failure, .. }, .. }) => {
-                tracing::warn!(instance = %self.name, generation = self.generation.load(Ordering::Relaxed), %failure,
-                    "a singleton lost its store and its state; the next call gets a fresh one");
-            }
-            Ok(_) => {}
+        let allowance = self.allowance(&cx, wall_until);
+        // Taken out while the guest runs: a call that is dropped takes the store, which can't be entered again, with it.
+        let (outcome, live) = self.run_in(slot.take(), at, &cx, args, allowance).await;
+        if let (Err(Failed { call: CallFailed { failure, .. }, .. }), None) = (&outcome, &live) {
+            tracing::warn!(instance = %self.name, generation = self.generation.load(Ordering::Relaxed), %failure,
+                "a singleton lost its store and its state; the next call gets a fresh one");
         }
+        *slot = live;
         outcome
     }
 
     /// A whole call in one of the pool's stores, which is lost if the call is given up.
     async fn pooled(&self, at: usize, cx: &CallContext, args: Values) -> Outcome {
         let idle = self.idle.lock().pop();
-        let mut live = match idle {
-            Some(live) => live,
-            None => self.fresh().await.map_err(Failure::from)?,
-        };
-        let tree = cx.fuel.unwrap_or(self.budget.fuel_tree);
-        let allowance = Allowance { own: self.budget.fuel, tree, deadline: cx.deadline };
-        let (outcome, keep) = self.run(&mut live, at, cx, args, allowance).await;
-        if keep {
-            self.idle.lock().push(live);
-        }
+        let (outcome, live) = self.run_in(idle, at, cx, args, self.allowance(cx, cx.deadline)).await;
+        self.idle.lock().extend(live);
         outcome
     }
 
     /// A whole call in a store of its own.
     async fn once(&self, at: usize, cx: &CallContext, args: Values) -> Outcome {
-        let mut live = self.fresh().await.map_err(Failure::from)?;
-        let tree = cx.fuel.unwrap_or(self.budget.fuel_tree);
-        let allowance = Allowance { own: self.budget.fuel, tree, deadline: cx.deadline };
-        self.run(&mut live, at, cx, args, allowance).await.0
+        self.run_in(None, at, cx, args, self.allowance(cx, cx.deadline)).await.0
     }
 
     /// Runs one call in a store; whether the store is still good.

@@ -4,7 +4,11 @@
 //! cancelled: 118 KB of components nested 10,000 deep cost seconds and
 //! gigabytes. So whatever goes to it passes here first.
 
-use wasmparser::{Encoding, Parser, Payload};
+mod weight;
+
+use wasmparser::{BinaryReaderError, Encoding, FunctionBody, Operator, Parser, Payload};
+
+use weight::Weight;
 
 /// Largest component, in bytes. A Python guest with its interpreter has 18 MiB.
 pub const COMPONENT_BYTES_MAX: usize = 64 << 20;
@@ -16,6 +20,22 @@ pub const FUNCTIONS_MAX: usize = 200_000;
 pub const FUNCTION_BYTES_MAX: usize = 1 << 20;
 /// Most modules and components inside one component. A Python guest has 40.
 pub const PARTS_MAX: usize = 1_000;
+/// Most instances that starting the component makes, each as often as it is made.
+///
+/// The compiler lays all of them out, so that components which instantiate each
+/// other a hundred times over three levels (1 KB of them) would be a million.
+pub const INSTANTIATIONS_MAX: usize = 2_000;
+/// Most types of instances and components that one section of types may have inside other types.
+///
+/// Readers of types recurse, and this bounds their stack; real components have a handful.
+pub const NESTED_TYPES_MAX: usize = 256;
+/// Most of blocks times locals in one core function.
+///
+/// The compiler's work and memory grow with this product: 40 million take 17 s
+/// and 1.8 GB. The largest function of a JavaScript guest has 194,000.
+pub const FLOW_MAX: usize = 2_000_000;
+/// Bodies up to this are not looked into: they can't reach [`FLOW_MAX`].
+const BODY_BYTES_SMALL: usize = 4 << 10;
 
 /// Why bytes were not even compiled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +59,12 @@ pub enum PrescanError {
         detail: String,
         /// Where, from the first byte of the file.
         offset: usize,
+    },
+    /// Valid, but nothing that isorun runs.
+    #[error("not supported: {what}")]
+    Unsupported {
+        /// What it has.
+        what: &'static str,
     },
     /// Over one of this module's limits.
     #[error("component too large: {what} is {found}, at most {limit}")]
@@ -67,9 +93,10 @@ pub fn prescan(bytes: &[u8]) -> Result<(), PrescanError> {
         return Err(PrescanError::CoreModule);
     }
     let (mut depth, mut parts, mut functions) = (0usize, 0usize, 0usize);
+    let mut weight = Weight::default();
     for payload in Parser::new(0).parse_all(bytes) {
-        let payload =
-            payload.map_err(|e| PrescanError::Damaged { detail: e.message().to_owned(), offset: e.offset() })?;
+        let payload = payload.map_err(damaged)?;
+        weight.add(&payload)?;
         match payload {
             Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => return Err(PrescanError::CoreModule),
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {
@@ -79,17 +106,52 @@ pub fn prescan(bytes: &[u8]) -> Result<(), PrescanError> {
                 bound("the number of modules and components", parts, PARTS_MAX)?;
             }
             Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentTypeSection(types) => {
+                let types = bytes.get(types.range()).unwrap_or_default();
+                bound("the number of types inside types", nested_types(types), NESTED_TYPES_MAX)?;
+            }
             Payload::CodeSectionStart { count, .. } => {
                 functions = functions.saturating_add(count as usize);
                 bound("the number of functions", functions, FUNCTIONS_MAX)?;
             }
             Payload::CodeSectionEntry(body) => {
-                bound("a function's body in bytes", body.range().len(), FUNCTION_BYTES_MAX)?;
+                let size = body.range().len();
+                bound("a function's body in bytes", size, FUNCTION_BYTES_MAX)?;
+                if size > BODY_BYTES_SMALL {
+                    bound("a function's blocks times its locals", flow(&body).map_err(damaged)?, FLOW_MAX)?;
+                }
             }
             _ => {}
         }
     }
     Ok(())
+}
+
+fn damaged(error: BinaryReaderError) -> PrescanError {
+    PrescanError::Damaged { detail: error.message().to_owned(), offset: error.offset() }
+}
+
+/// At least as many as there are types of instances and components inside others.
+///
+/// Each of those begins with these two bytes. They may stand elsewhere too,
+/// so this is a bound; to know for certain one would have to read the types.
+fn nested_types(section: &[u8]) -> usize {
+    section.windows(2).filter(|pair| matches!(pair, [0x01, 0x41 | 0x42])).count()
+}
+
+/// Blocks times locals of a function.
+fn flow(body: &FunctionBody<'_>) -> Result<usize, BinaryReaderError> {
+    let mut locals = 0usize;
+    for local in body.get_locals_reader()? {
+        locals = locals.saturating_add(local?.0 as usize);
+    }
+    let mut blocks = 0usize;
+    for operator in body.get_operators_reader()? {
+        if matches!(operator?, Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. }) {
+            blocks += 1;
+        }
+    }
+    Ok(blocks.saturating_mul(locals))
 }
 
 fn bound(what: &'static str, found: usize, limit: usize) -> Result<(), PrescanError> {
@@ -163,6 +225,62 @@ mod tests {
             prescan(&body(FUNCTION_BYTES_MAX + 1)),
             Err(PrescanError::TooLarge { found, .. }) if found == FUNCTION_BYTES_MAX + 1
         ));
+    }
+
+    #[test]
+    fn instances_are_counted_as_often_as_they_are_made() {
+        // Each component makes `n` of the one before it.
+        let tower = |n: usize, levels: usize| {
+            let mut text = String::from("(component (component $c0 (core module $m) (core instance (instantiate $m)))");
+            for level in 1..=levels {
+                let before = format!("(alias outer 1 $c{} (component $c))", level - 1);
+                text += &format!("(component $c{level} {before} {})", "(instance (instantiate $c))".repeat(n));
+            }
+            text += &format!("(instance (instantiate $c{levels})))");
+            wat::parse_str(text).unwrap()
+        };
+        assert_eq!(prescan(&tower(10, 2)), Ok(()));
+        for (n, levels) in [(100, 3), (2, 15), (1_001, 1)] {
+            let refused = prescan(&tower(n, levels));
+            assert!(matches!(refused, Err(PrescanError::TooLarge { limit: INSTANTIATIONS_MAX, .. })), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn types_inside_types_are_refused_before_anybody_reads_them() {
+        let nested = |depth: usize| {
+            let mut types = vec![0x01];
+            for _ in 0..depth {
+                types.extend([0x41, 0x01, 0x01]);
+            }
+            types.extend([0x41, 0x00]);
+            let mut bytes = b"\0asm\x0d\0\x01\0\x07".to_vec();
+            let mut length = types.len();
+            while length > 0x7f {
+                bytes.push(length as u8 | 0x80);
+                length >>= 7;
+            }
+            bytes.push(length as u8);
+            bytes.extend(types);
+            bytes
+        };
+        // The section's own count, 1, looks like one more.
+        assert_eq!(prescan(&nested(NESTED_TYPES_MAX - 1)), Ok(()));
+        for depth in [NESTED_TYPES_MAX, 100_000] {
+            let refused = prescan(&nested(depth));
+            assert!(matches!(refused, Err(PrescanError::TooLarge { limit: NESTED_TYPES_MAX, .. })), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn a_function_that_the_compiler_would_choke_on_is_refused() {
+        let bomb = |n: usize| {
+            let locals = "i32 ".repeat(n);
+            let loops: String = (0..n).map(|at| format!("(loop (br_if 0 (local.get {at})))")).collect();
+            wat::parse_str(format!("(component (core module (func (local {locals}) {loops})))")).unwrap()
+        };
+        assert_eq!(prescan(&bomb(1_400)), Ok(()));
+        assert!(matches!(prescan(&bomb(1_500)), Err(PrescanError::TooLarge { limit: FLOW_MAX, found: 2_250_000, .. })));
     }
 
     #[test]

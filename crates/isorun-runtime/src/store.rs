@@ -227,12 +227,10 @@ pub(crate) fn charge(store: &mut StoreContextMut<'_, HostState>, below: u64) -> 
     let call = &mut store.data_mut().call;
     call.below_spent = call.below_spent.saturating_add(below);
     let left = call.mark.min(call.tree_left());
-    if left == 0 {
-        return Err(Fault::OutOfFuel { limit: call.fuel_limit() }.into());
-    }
+    let limit = call.fuel_limit();
     if left < call.mark {
         call.mark = left;
         store.as_context_mut().set_fuel(left)?;
     }
-    Ok(())
+    if left == 0 { Err(Fault::OutOfFuel { limit }.into()) } else { Ok(()) }
 }

@@ -188,13 +188,19 @@ impl Stub {
             chain: call.chain.clone(),
             trace: call.trace,
         };
-        let outcome = self.send(&cx, args, started).await;
-        let spent = match &outcome {
-            Ok(reply) => reply.fuel_used,
-            Err(failed) => failed.fuel_used,
-        };
-        charge(store, spent)?;
-        Ok(outcome.map(|reply| reply.results).map_err(|failed| failed.failure))
+        // No callee can have spent more than it was given, whatever it says.
+        let spent = |fuel_used: u64| fuel_used.min(cx.fuel.unwrap_or(u64::MAX));
+        match self.send(&cx, args, started).await {
+            Ok(reply) => {
+                charge(store, spent(reply.fuel_used))?;
+                Ok(Ok(reply.results))
+            }
+            Err(CallFailed { failure, fuel_used }) => {
+                // The call's own failure is what the guest is told; without fuel it ends soon after.
+                let _ = charge(store, spent(fuel_used));
+                Ok(Err(failure))
+            }
+        }
     }
 
     async fn send(&self, cx: &CallContext, args: Bytes, started: Instant) -> Result<isorun_core::Reply, CallFailed> {

@@ -555,3 +555,61 @@ async fn an_embedder_can_tell_what_befell_the_call_that_a_guest_could_not_do_wit
     assert_eq!((link.function.as_str(), link.instance.as_str()), ("demo:kv/store@0.1.0#get", "far"));
     assert_eq!(std::error::Error::source(&error).unwrap().to_string(), link.to_string());
 }
+
+/// A provider whose start burns fuel, and which then answers at once.
+const SLOW_START: &str = r#"(component
+  (core module $m
+    (func $start (local $n i32)
+      (local.set $n (i32.const 1000000))
+      (loop $l (br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1))))))
+    (start $start)
+    (func (export "add") (param i32) (result i64) (i64.const 1))
+    (func (export "get") (result i64) (i64.const 1))
+    (func (export "slow-add") (param i32 i64) (result i64) (i64.const 1)))
+  (core instance $i (instantiate $m))
+  (func $add (param "n" u32) (result u64) (canon lift (core func $i "add")))
+  (func $get (result u64) (canon lift (core func $i "get")))
+  (func $slow-add (param "n" u32) (param "spins" u64) (result u64) (canon lift (core func $i "slow-add")))
+  (instance $c (export "add" (func $add)) (export "get" (func $get)) (export "slow-add" (func $slow-add)))
+  (export "test:counter/counter@0.1.0" (instance $c)))"#;
+
+#[tokio::test]
+async fn the_start_of_a_store_is_paid_by_the_call_that_needs_it() {
+    let runtime = Runtime::new().unwrap();
+    let provider = runtime.load(wat::parse_str(SLOW_START).unwrap()).unwrap();
+    let provider = runtime.builder(&provider).serving(Serving::PER_CALL).name("slow").instantiate().await.unwrap();
+    let app = load(&runtime, "counter-app");
+    let app = async |fuel_tree| {
+        let budget = small(|budget| budget.fuel_tree = fuel_tree);
+        runtime.builder(&app).link_local(COUNTER, &provider).budget(budget).instantiate().await.unwrap()
+    };
+    let rich = app(20_000_000).await;
+    assert_eq!(rich.exec("get", &[]).await.unwrap(), [Val::U64(1)]);
+    let poor = app(1_000_000).await;
+    let error = poor.exec("get", &[]).await.unwrap_err().to_string();
+    assert!(error.contains("out of fuel: limit "), "{error}");
+}
+
+#[tokio::test]
+async fn names_of_a_million_cases_take_no_longer_than_their_values() {
+    // As many cases as a type may have, and a list of them as long as a call may carry.
+    let cases: String = (0..9_000).map(|n| format!(r#""c{n}" "#)).collect();
+    let provider = format!(
+        r#"(component
+          (type $e' (enum {cases})) (import "e" (type $e (eq $e')))
+          (core module $m (memory (export "memory") 16) (global $top (mut i32) (i32.const 1024))
+            (func (export "realloc") (param i32 i32 i32 i32) (result i32)
+              (local $at i32) (local.set $at (i32.and (i32.add (global.get $top) (i32.const 7)) (i32.const -8)))
+              (global.set $top (i32.add (local.get $at) (local.get 3))) (local.get $at))
+            (func (export "f") (param i32 i32) (result i32) (local.get 1)))
+          (core instance $i (instantiate $m))
+          (func (export "f") (param "v" (list $e)) (result u32)
+            (canon lift (core func $i "f") (memory (core memory $i "memory")) (realloc (core func $i "realloc")))))"#
+    );
+    let runtime = Runtime::new().unwrap();
+    let provider = runtime.load(wat::parse_str(provider).unwrap()).unwrap();
+    let provider = runtime.builder(&provider).instantiate().await.unwrap();
+    let last = Val::List(vec![Val::Enum("c8999".into()); 200_000]);
+    // Looked through one by one these are 1,800 million comparisons of names, minutes of work.
+    assert_eq!(bounded(provider.exec("f", &[last])).await.unwrap(), [Val::U32(200_000)]);
+}
