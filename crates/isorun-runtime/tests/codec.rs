@@ -209,3 +209,26 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn long_names_count_as_what_they_take() {
+    let mut b = RegistryBuilder::new();
+    let names = |n: usize| vec!["a".repeat(1000), "b".repeat(n)];
+    let e = b.intern(TypeDef::Enum(names(1000)), None).unwrap();
+    let f = b.intern(TypeDef::Flags(names(1000)), None).unwrap();
+    let u = b.intern(TypeDef::U8, None).unwrap();
+    let r = b.intern(TypeDef::Record(vec![Field { name: "c".repeat(1000), ty: u }]), None).unwrap();
+    let types = b.finish();
+    let long = "b".repeat(1000);
+    let vals = [
+        (e, Val::Enum(long.clone())),
+        (f, Val::Flags(vec![long])),
+        (r, Val::Record(vec![("c".repeat(1000), Val::U8(1))])),
+    ];
+    for (ty, val) in vals {
+        let packed = encode_vals(&types, [(ty, &val)]).unwrap();
+        assert!(decode_vals(&types, [ty], &packed, 1200).is_ok());
+        let refused = decode_vals(&types, [ty], &packed, 999).unwrap_err();
+        assert_eq!(refused.fault, CodecFault::TooLarge { limit: 999 });
+    }
+}
