@@ -83,7 +83,16 @@ pub fn print(line: &str) -> Result<(), Failed> {
 fn complain(text: &str) {
     let style = if coloured() { Style::new().bold().fg_color(Some(AnsiColor::Red.into())) } else { Style::new() };
     // Where standard error is gone there is nobody to tell.
-    let _ = writeln!(io::stderr().lock(), "{style}error:{style:#} {text}");
+    let _ = writeln!(io::stderr().lock(), "{style}error:{style:#} {}", plain(text));
+}
+
+/// The text without what a terminal obeys: components and peers are quoted in it, and they are strangers.
+fn plain(text: &str) -> String {
+    let obeyed = |c: char| {
+        (c.is_control() && c != '\n')
+            || matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().flat_map(|c| if obeyed(c) { c.escape_unicode().collect() } else { vec![c] }).collect()
 }
 
 /// A line for whoever sits in front of it; files and pipes don't get it.
@@ -101,4 +110,15 @@ pub fn is_watched() -> bool {
 /// Whether standard error may be coloured.
 pub fn coloured() -> bool {
     io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_obeys_is_shown_instead() {
+        assert_eq!(plain("a\nb\u{1b}[2Jc\u{202e}d\r"), "a\nb\\u{1b}[2Jc\\u{202e}d\\u{d}");
+        assert_eq!(plain("schön – ok"), "schön – ok");
+    }
 }
