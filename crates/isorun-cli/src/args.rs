@@ -250,8 +250,8 @@ pub struct BudgetArgs {
     /// Units of fuel, about one an instruction, for each call and all calls it makes [default: 10_000_000_000]
     ///
     /// The whole tree of calls below one is paid from N, so each `local:` component may use at most half of it in one
-    /// call: an instance takes a call only from a caller that can still pay for all it may use. For the same reason a served
-    /// instance refuses callers with less fuel than its own `serve --fuel`. By default a tree has ten times
+    /// call: an instance takes a call only from a caller that can still pay for all it may use. For the same reason a
+    /// served instance refuses callers with less fuel than its own `serve --fuel`. By default a tree has ten times
     /// what one call has.
     #[arg(long, value_name = "N", value_parser = units::fuel)]
     pub fuel: Option<u64>,

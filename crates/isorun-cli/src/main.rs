@@ -12,7 +12,8 @@
 //! shown and not served. Exit codes are in `--help`.
 //!
 //! This crate is the command line alone: it parses it (`args`, `place`, `units`, `invoke`), describes it to the facade
-//! (`load`), and says what came of it (`terminal`, `json`) and how it ended (`exit`). It depends on `isorun` and on no other of its crates.
+//! (`load`), and says what came of it (`terminal`, `json`) and how it ended (`exit`). It depends on `isorun` and on no
+//! other of its crates.
 #![forbid(unsafe_code)]
 
 mod args;

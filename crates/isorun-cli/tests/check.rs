@@ -51,6 +51,15 @@ fn every_difference_is_told_and_the_code_is_3() {
 }
 
 #[test]
+fn a_peer_that_is_away_or_silent_is_a_link_that_does_not_hold() {
+    let app = prebuilt("kv-app");
+    check(&app, &["--link", "*=tcp://127.0.0.1:1/kv"]).check(3, "", &["cannot reach", "isorun serve"]);
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let link = format!("*=tcp://{}/kv", silent.local_addr().unwrap());
+    check(&app, &["--link", &link, "--timeout", "200ms"]).check(3, "", &["in time"]);
+}
+
+#[test]
 fn nothing_runs_neither_the_app_nor_a_local_provider() {
     let folder = Folder::new();
     let spin = folder.wat("spin-at-start");

@@ -219,6 +219,22 @@ impl Ledger {
     /// The exported function that a call names: `run` at the root, `ns:pkg/iface#run` with or without a version.
     ///
     /// Without a version any will do, the first that has the function.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use isorun_ledger::{Function, Interface, Ledger, RegistryBuilder};
+    ///
+    /// let types = Arc::new(RegistryBuilder::new().finish());
+    /// let mut store = Interface::new(Some("demo:kv/store@0.1.0".into()));
+    /// store.functions.push(Function::new(&types, "clear", Vec::new(), None, false)?);
+    /// let ledger = Ledger::new(types, Vec::new(), vec![store])?;
+    ///
+    /// for name in ["demo:kv/store#clear", "demo:kv/store@0.1.0#clear", "demo:kv/store@0.1.7#clear"] {
+    ///     assert_eq!(ledger.exported(name).unwrap().1.name, "clear");
+    /// }
+    /// assert!(ledger.exported("clear").is_none() && ledger.exported("demo:kv/store@0.2.0#clear").is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn exported(&self, name: &str) -> Option<(&Interface, &Function)> {
         let Some((wanted, name)) = name.split_once('#') else {
