@@ -1,4 +1,4 @@
-//! Host components for isorun: a WASI directory, the rest of WASI, a key-value store.
+//! Host components for isorun: a WASI directory, the rest of WASI, a key-value store, a log.
 //!
 //! Each is a [`SystemComponent`](isorun_runtime::SystemComponent) that an
 //! operator links by name; what nobody links, a guest doesn't have.
@@ -68,11 +68,15 @@
 mod dir;
 mod interfaces;
 mod kv;
+mod log;
 mod sockets;
 mod state;
 mod wasi;
 
 pub use dir::{WasiDir, WasiDirError};
 pub use kv::{BYTES_MAX, ENTRIES_MAX, ENTRY_BYTES, Entry, InMemoryKv, KvError};
+pub use log::{
+    LOG_LINE_BYTES_MAX, LOG_LINES_PER_SECOND_MAX, LOG_STORE_LINES_PER_SECOND_MAX, LogLevel, LogLine, Logger,
+};
 pub use state::RANDOM_BYTES_MAX;
 pub use wasi::{Wasi, how_to_grant, wasi_links};
