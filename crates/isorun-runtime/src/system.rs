@@ -1,5 +1,6 @@
 //! What a host component is.
 
+use isorun_security::Request;
 use wasmtime::component::Linker;
 
 use crate::HostState;
@@ -16,6 +17,13 @@ pub trait SystemComponent: Send + Sync + 'static {
     /// Whether several of this kind may be linked for one import, each adding its part; two directories do, say.
     fn adds_up(&self) -> bool {
         false
+    }
+
+    /// What it gives guests that must be granted beside the link itself: a directory, a part of WASI.
+    ///
+    /// Whoever links asks for each; see `docs/adr/0013-capabilities.md`.
+    fn needs(&self) -> Vec<Request<'_>> {
+        Vec::new()
     }
 
     /// Defines the functions.

@@ -62,10 +62,17 @@ impl Capability {
         }
     }
 
-    /// The right to call every function at the root of a component.
+    /// The right to call every function of one import or export; `None` is the root of a component.
+    ///
+    /// Unlike [`of`](Self::of), which reads what an operator writes, this takes any name for that of an interface.
     #[must_use]
-    pub fn root() -> Self {
-        Self { scope: Scope::Root, functions: Names::All, instances: Names::All }
+    pub fn interface(name: Option<&str>) -> Self {
+        let scope = match name {
+            None => Scope::Root,
+            Some(name) if name.contains('@') => Scope::Versioned(name.into()),
+            Some(name) => Scope::Interface(name.into()),
+        };
+        Self { scope, functions: Names::All, instances: Names::All }
     }
 
     /// What this and `other` have in common: never more than either.

@@ -16,7 +16,7 @@ const NAMES: [&str; 9] = [
     "wasi:io/poll@0.2.6",
     "get",
 ];
-const INTERFACES: [Option<&str>; 7] = [
+const INTERFACES: [Option<&str>; 8] = [
     None,
     Some("demo:kv/store"),
     Some("demo:kv/store@0.1.0"),
@@ -24,6 +24,7 @@ const INTERFACES: [Option<&str>; 7] = [
     Some("demo:kv/store@0.2.0"),
     Some("demo:kv/admin@0.1.0"),
     Some("wasi:io/poll@0.2.6"),
+    Some("plain"),
 ];
 const FUNCTIONS: [&str; 3] = ["get", "put", "poll"];
 const INSTANCES: [&str; 3] = ["kv", "app", ""];
@@ -39,7 +40,7 @@ enum Operation {
 fn a_capability() -> impl Strategy<Value = Capability> {
     let scope = prop_oneof![
         1 => Just(Capability::everything()),
-        1 => Just(Capability::root()),
+        1 => select(INTERFACES.to_vec()).prop_map(Capability::interface),
         6 => select(NAMES.to_vec()).prop_map(Capability::of),
     ];
     let functions = proptest::option::of(subsequence(FUNCTIONS.to_vec(), 0..=3));
@@ -159,6 +160,6 @@ fn a_capability_reads_as_a_link_does() {
     check(Capability::of("demo:kv/store@0.1.0"), "`demo:kv/store@0.1.0`");
     check(Capability::everything().instance("kv"), "everything of instance `kv`");
     check(Capability::of("demo:kv/store").functions(["put", "get"]), "`demo:kv/store#get,put`");
-    let many = Capability::root().functions((10..30).map(|at| format!("f{at}")));
+    let many = Capability::interface(None).functions((10..30).map(|at| format!("f{at}")));
     check(many, "`f10,f11,f12,f13,f14,f15,f16,f17 and 12 more`");
 }

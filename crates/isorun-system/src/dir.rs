@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use isorun_runtime::{HostState, SystemComponent};
-use isorun_security::{Access, Mount};
+use isorun_security::{Access, Mount, Request};
 use wasmtime::component::Linker;
 use wasmtime_wasi::FsPerms;
 
@@ -120,6 +120,10 @@ impl SystemComponent for WasiDir {
 
     fn adds_up(&self) -> bool {
         true
+    }
+
+    fn needs(&self) -> Vec<Request<'_>> {
+        vec![Request::Mount(&self.mount)]
     }
 
     fn install(&self, linker: &mut Linker<HostState>) -> wasmtime::Result<()> {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use isorun_runtime::{HostState, Link, LinkTarget, Selector, SystemComponent};
-use isorun_security::WasiFeature;
+use isorun_security::{Request, WasiFeature};
 use wasmtime::component::Linker;
 
 use crate::interfaces::Package;
@@ -103,6 +103,10 @@ impl Wasi {
 impl SystemComponent for Wasi {
     fn interfaces(&self) -> Vec<String> {
         self.packages().into_iter().flat_map(Package::interfaces).collect()
+    }
+
+    fn needs(&self) -> Vec<Request<'_>> {
+        self.granted().map(Request::UseWasi).collect()
     }
 
     fn install(&self, linker: &mut Linker<HostState>) -> wasmtime::Result<()> {

@@ -8,6 +8,7 @@ use isorun_runtime::{
     CalleeLink, Instance, InstanceOptions, Link, LinkError, LinkTarget, LoadedComponent, OnFailure, Selector, Serving,
     StartError, SystemComponent, link, problems,
 };
+use isorun_security::{Capability, Decision, Grants, Request};
 use isorun_system::{Wasi, how_to_grant};
 
 use crate::registry::{Named, RegisterError, WeakDirectory};
@@ -21,6 +22,12 @@ pub enum InstantiateError {
     /// Its links don't hold, or it does not start.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// Its links go to what the embedder's [`grants`](InstanceBuilder::grants) don't cover.
+    #[error("not granted: {}", reasons.join("; "))]
+    NotGranted {
+        /// For each: what is missing, and what would grant it.
+        reasons: Vec<String>,
+    },
     /// It could not be given its name.
     #[error(transparent)]
     Register(#[from] RegisterError),
@@ -38,6 +45,7 @@ pub struct InstanceBuilder {
     component: LoadedComponent,
     links: Vec<Pending>,
     wasi: Wasi,
+    grants: Option<Grants>,
     options: InstanceOptions,
     register: Option<String>,
 }
@@ -51,10 +59,40 @@ struct Pending {
     on_failure: OnFailure,
 }
 
+impl Pending {
+    fn system(&self) -> Option<&dyn SystemComponent> {
+        match &self.to {
+            Linkable::System(component) => Some(&**component),
+            Linkable::LocalInstance(_) | Linkable::Remote { .. } => None,
+        }
+    }
+
+    fn names_its_needs(&self) -> bool {
+        self.system().is_some_and(|system| !system.needs().is_empty())
+    }
+
+    /// Where the link goes, for the explanation of a decision.
+    fn place(&self) -> String {
+        match &self.to {
+            Linkable::System(_) => "the host".into(),
+            Linkable::LocalInstance(LocalInstance::Handle(handle)) => format!("instance {}", handle.name()),
+            Linkable::LocalInstance(LocalInstance::Named(name) | LocalInstance::Unstarted { name, .. }) => {
+                format!("instance {name}")
+            }
+            Linkable::Remote { transport: RemoteEnd::Transport(transport), remote_instance } => {
+                format!("instance {remote_instance} at {}", transport.place())
+            }
+            Linkable::Remote { transport: RemoteEnd::Peer(peer), remote_instance } => {
+                format!("instance {remote_instance} at {}", peer.identity())
+            }
+        }
+    }
+}
+
 impl InstanceBuilder {
     pub(crate) fn new(runtime: Runtime, component: LoadedComponent) -> Self {
         let options = InstanceOptions { name: "main".into(), serving: Serving::SINGLETON, budget: Budget::default() };
-        Self { runtime, component, links: Vec::new(), wasi: Wasi::inert(), options, register: None }
+        Self { runtime, component, links: Vec::new(), wasi: Wasi::inert(), grants: None, options, register: None }
     }
 
     /// Links imports to a host component.
@@ -118,6 +156,34 @@ impl InstanceBuilder {
         self
     }
 
+    /// Restricts what the links may do to what `grants` cover; unless set, whatever this description names is granted.
+    ///
+    /// For an embedder whose links are written by somebody else. Asked for are
+    /// the linked functions, the directories, and the parts of WASI.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use isorun::{Grants, InstantiateError, Runtime, Wasi};
+    /// # let bytes = wat::parse_str("(component)")?;
+    ///
+    /// let runtime = Runtime::new()?;
+    /// let component = runtime.load(bytes)?;
+    /// let wanted = runtime.builder(&component).wasi(Wasi::inert().clocks());
+    /// let refused = wanted.grants(Grants::new()).instantiate().await;
+    /// assert_eq!(
+    ///     refused.err().unwrap().to_string(),
+    ///     "not granted: the guest is not granted WASI's clocks; `--wasi clocks` grants it"
+    /// );
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn grants(mut self, grants: Grants) -> Self {
+        self.grants = Some(grants);
+        self
+    }
+
     /// What the instance may use; [`Budget::default`] unless set.
     #[must_use]
     pub fn budget(mut self, budget: impl Into<Budget>) -> Self {
@@ -153,8 +219,8 @@ impl InstanceBuilder {
     /// # Errors
     /// [`InstantiateError`]; a link that does not hold is found before anything runs.
     pub async fn instantiate(self) -> Result<InstanceHandle, InstantiateError> {
-        let links = self.resolved();
-        let linked = link(&self.component, &links, &self.runtime.offers()).await;
+        self.permitted()?;
+        let linked = link(&self.component, &self.resolved(), &self.runtime.offers()).await;
         let linked = linked.map_err(|error| StartError::from(explained(error)))?;
         let handle = InstanceHandle::new(Instance::start(linked, self.options).await?);
         if let Some(id) = &self.register {
@@ -168,13 +234,14 @@ impl InstanceBuilder {
     /// # Errors
     /// As [`instantiate`](Self::instantiate).
     pub async fn check(&self) -> Result<(), InstantiateError> {
+        self.permitted()?;
         let linked = link(&self.component, &self.resolved(), &self.runtime.offers()).await;
         linked.map(drop).map_err(|error| StartError::from(explained(error)).into())
     }
 
     /// All that is wrong with the links, not only what [`check`](Self::check) meets first; empty where they hold.
     ///
-    /// Nothing is started.
+    /// Nothing is started. What is not granted is told by [`decisions`](Self::decisions).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -193,6 +260,70 @@ impl InstanceBuilder {
     pub async fn problems(&self) -> Vec<LinkError> {
         let problems = problems(&self.component, &self.resolved(), &self.runtime.offers()).await;
         problems.into_iter().map(explained).collect()
+    }
+
+    /// What this description asks for, and for each the grant that allows it or the reason why none does.
+    #[must_use]
+    pub fn decisions(&self) -> Vec<Decision> {
+        let named;
+        let grants = match &self.grants {
+            Some(grants) => grants,
+            None => {
+                named = self.named();
+                &named
+            }
+        };
+        let mut decisions: Vec<_> = self.linked().iter().map(|wanted| grants.may_link_only(wanted)).collect();
+        decisions.extend(self.needs().iter().map(|request| grants.decide(request)));
+        decisions
+    }
+
+    fn permitted(&self) -> Result<(), InstantiateError> {
+        let denied = |decision| match decision {
+            Decision::Allowed { .. } => None,
+            Decision::Denied { reason } => Some(reason),
+        };
+        let reasons: Vec<String> = self.decisions().into_iter().filter_map(denied).collect();
+        if reasons.is_empty() { Ok(()) } else { Err(InstantiateError::NotGranted { reasons }) }
+    }
+
+    /// Each import that a link is for. The parts of WASI that a host component asks for by name are not among them.
+    fn linked(&self) -> Vec<Capability> {
+        let mut linked = Vec::new();
+        for import in &self.component.ledger().imports {
+            let interface = import.name.as_deref();
+            let is_linked = |function: &str| {
+                let takes = |link: &&Pending| {
+                    let covers = Capability::of(link.selector.to_string()).covers("", interface, function);
+                    covers && !(is_wasi(interface) && link.names_its_needs())
+                };
+                self.links.iter().any(|link| takes(&link))
+            };
+            let functions = import.functions.iter().map(|function| &function.name);
+            let functions: Vec<&String> = functions.filter(|function| is_linked(function)).collect();
+            if !functions.is_empty() {
+                linked.push(Capability::interface(interface).functions(functions));
+            }
+        }
+        linked
+    }
+
+    fn needs(&self) -> Vec<Request<'_>> {
+        let systems = self.links.iter().filter_map(Pending::system);
+        systems.flat_map(|system| system.needs()).chain(self.wasi.needs()).collect()
+    }
+
+    /// The grants that this description amounts to.
+    fn named(&self) -> Grants {
+        let link = |grants: Grants, link: &Pending| grants.link(link.selector.to_string(), link.place());
+        let grants = self.links.iter().fold(Grants::new(), link);
+        self.needs().into_iter().fold(grants, |grants, need| match need {
+            Request::Mount(mount) => grants.mount(mount.clone()),
+            Request::UseWasi(feature) => grants.wasi(feature),
+            Request::Link { wanted } => grants.link(wanted.clone(), "the host"),
+            // Nothing that a host component could be granted by being linked.
+            _ => grants,
+        })
     }
 
     fn resolved(&self) -> Vec<Link> {
@@ -268,6 +399,10 @@ fn explained(mut error: LinkError) -> LinkError {
         }
     }
     error
+}
+
+fn is_wasi(interface: Option<&str>) -> bool {
+    interface.is_some_and(|name| name.starts_with("wasi:"))
 }
 
 fn package_of(interface: &str) -> &str {

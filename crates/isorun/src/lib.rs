@@ -50,8 +50,8 @@ pub use isorun_runtime::{
     CallError, CallOptions, GuestExit, HostState, IsorunCtx, LinkError, LinkFailure, LoadError, LoadedComponent,
     OnFailure, Selector, Serving, StartError, SystemComponent, UnknownPolicy, introspect, wasmtime,
 };
-pub use isorun_security::{Access, Audience, Decision, Grants, Mount, WasiFeature};
-pub use isorun_system::{Entry, InMemoryKv, KvError, Wasi, WasiDir, WasiDirError};
+pub use isorun_security::{Access, Audience, Capability, Decision, Grants, Mount, Request, WasiFeature};
+pub use isorun_system::{Entry, InMemoryKv, KvError, LogLevel, LogLine, Logger, Wasi, WasiDir, WasiDirError};
 pub use isorun_transport_local::{FrameCounter, LocalChannelTransport};
 pub use isorun_transport_tcp::{ListenError, TcpAddress, TcpTransport, TcpTransportListener};
 #[cfg(unix)]

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use isorun_core::{BindRequest, Bound, BoxFuture, Callee, Directory, Failure, PeerIdentity, Refusal};
-use isorun_security::{Audience, Grants};
+use isorun_security::{Audience, Capability, Grants};
 use parking_lot::RwLock;
 
 use crate::InstanceHandle;
@@ -42,11 +42,18 @@ pub(crate) struct Registry {
 
 struct Entry {
     handle: InstanceHandle,
-    grants: Grants,
+    grants: Arc<Grants>,
 }
 
 impl Registry {
-    pub(crate) fn register(&self, id: &str, handle: &InstanceHandle, audience: Audience) -> Result<(), RegisterError> {
+    /// Registers an instance, of which `audience` may call what `capability` names.
+    pub(crate) fn register(
+        &self,
+        id: &str,
+        handle: &InstanceHandle,
+        capability: &Capability,
+        audience: Audience,
+    ) -> Result<(), RegisterError> {
         if !is_name(id) {
             return Err(RegisterError::Malformed { id: id.into() });
         }
@@ -57,7 +64,7 @@ impl Registry {
         if entries.len() == INSTANCES_MAX {
             return Err(RegisterError::Full);
         }
-        let grants = Grants::new().serve(id, audience);
+        let grants = Arc::new(Grants::new().serve_only(capability.instance(id), audience));
         entries.insert(id.to_owned(), Entry { handle: handle.clone(), grants });
         Ok(())
     }
@@ -88,7 +95,42 @@ impl Directory for Registry {
             return Err(Refusal::NoSuchInstance { instance: instance.into() }.into());
         };
         entry.grants.may_serve(instance, caller).into_result()?;
-        Ok(Arc::new(entry.handle.instance().clone()))
+        let callee = Arc::new(entry.handle.instance().clone());
+        let (id, grants, caller) = (instance.to_owned(), entry.grants.clone(), caller.clone());
+        Ok(Arc::new(Served { callee, id, grants, caller }))
+    }
+}
+
+/// An instance as one caller finds it: only what that caller may call binds.
+///
+/// Its calls go to the instance itself; nothing is asked twice.
+struct Served {
+    callee: Arc<dyn Callee>,
+    id: String,
+    grants: Arc<Grants>,
+    caller: PeerIdentity,
+}
+
+impl Served {
+    fn permits(&self, want: &BindRequest) -> Result<(), Failure> {
+        let interface = want.interface.as_deref();
+        want.functions.iter().try_for_each(|(function, _)| {
+            Ok(self.grants.may_call(&self.id, interface, function, &self.caller).into_result()?)
+        })
+    }
+}
+
+impl Callee for Served {
+    fn bind<'a>(&'a self, want: &'a BindRequest) -> BoxFuture<'a, Result<Arc<dyn Bound>, Failure>> {
+        Box::pin(async move {
+            self.permits(want)?;
+            self.callee.bind(want).await
+        })
+    }
+
+    /// All types of the instance, and of what may not be called too: types are what it says of itself, and no secret.
+    fn describe(&self) -> BoxFuture<'_, Result<Bytes, Failure>> {
+        self.callee.describe()
     }
 }
 

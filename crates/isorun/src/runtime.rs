@@ -7,7 +7,7 @@ use bytes::Bytes;
 use isorun_core::{Directory, Failure, Listener, PeerIdentity};
 use isorun_rpc::{Peer, PeerOptions, PeerPool, ServeOptions};
 use isorun_runtime::{LoadError, LoadedComponent, Offer, WasmtimeEngine};
-use isorun_security::Audience;
+use isorun_security::{Audience, Capability};
 
 use crate::registry::{RegisterError, Registry, WeakDirectory};
 use crate::{InstanceBuilder, InstanceHandle, RemoteEnd};
@@ -76,7 +76,7 @@ impl Runtime {
     /// # Errors
     /// [`RegisterError`]: a name is given once, and is plain.
     pub fn register_instance(&self, id: &str, handle: &InstanceHandle) -> Result<(), RegisterError> {
-        self.shared.registry.register(id, handle, Audience::Anyone)
+        self.register_instance_with(id, handle, &Capability::everything(), Audience::Anyone)
     }
 
     /// As [`register_instance`](Self::register_instance), for these callers alone.
@@ -89,7 +89,32 @@ impl Runtime {
         handle: &InstanceHandle,
         audience: Audience,
     ) -> Result<(), RegisterError> {
-        self.shared.registry.register(id, handle, audience)
+        self.register_instance_with(id, handle, &Capability::everything(), audience)
+    }
+
+    /// As [`register_instance`](Self::register_instance), for these callers and these functions alone.
+    ///
+    /// To bind any other function is *refused: unauthorised*.
+    ///
+    /// ```no_run
+    /// # fn f(runtime: &isorun::Runtime, kv: &isorun::InstanceHandle) -> Result<(), isorun::RegisterError> {
+    /// use isorun::{Audience, Capability};
+    ///
+    /// let readers = Capability::of("demo:kv/store").functions(["get", "scan"]);
+    /// runtime.register_instance_with("kv-to-read", kv, &readers, Audience::Anyone)
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`RegisterError`].
+    pub fn register_instance_with(
+        &self,
+        id: &str,
+        handle: &InstanceHandle,
+        capability: &Capability,
+        audience: Audience,
+    ) -> Result<(), RegisterError> {
+        self.shared.registry.register(id, handle, capability, audience)
     }
 
     /// Takes a name away; who is bound already keeps calling, who comes now finds nothing.
