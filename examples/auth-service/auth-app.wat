@@ -1,0 +1,50 @@
+;; The guest: tries keys, and says for whom it acts. Its WIT is wit/auth.wit.
+(component
+  (type $Auth (instance
+    (type $r (enum "bad-credentials" "locked-out"))
+    (export "refusal" (type $refusal (eq $r)))
+    (type $login (result (error $refusal)))
+    (export "login" (func (param "user" string) (param "key" string) (result $login)))
+    (type $who (option string))
+    (export "whoami" (func (result $who)))))
+  (import "example:auth/auth@0.1.0" (instance $auth (type $Auth)))
+  (core module $Memory
+    (memory (export "memory") 1)
+    (global $next (mut i32) (i32.const 64))
+    ;; Gives out what is behind the last string, and traps where the page ends.
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32)
+      (local $at i32)
+      (if (i32.gt_u (local.get 3) (i32.const 16384)) (then unreachable))
+      (if (i32.gt_u (i32.add (global.get $next) (local.get 3)) (i32.const 65536)) (then unreachable))
+      (local.set $at (global.get $next))
+      (global.set $next (i32.add (global.get $next) (local.get 3)))
+      (local.get $at))
+    (func (export "forget") (global.set $next (i32.const 64))))
+  (core instance $memory (instantiate $Memory))
+  (core func $login (canon lower (func $auth "login") (memory (core memory $memory "memory")) (realloc (core func $memory "realloc"))))
+  (core func $whoami (canon lower (func $auth "whoami") (memory (core memory $memory "memory")) (realloc (core func $memory "realloc"))))
+  (core module $M
+    (import "memory" "memory" (memory 1))
+    (import "memory" "forget" (func $forget))
+    (import "auth" "login" (func $login (param i32 i32 i32 i32 i32)))
+    (import "auth" "whoami" (func $whoami (param i32)))
+    (func (export "try-login") (param i32 i32 i32 i32) (result i32)
+      (call $login (local.get 0) (local.get 1) (local.get 2) (local.get 3) (i32.const 0))
+      (call $forget)
+      ;; Byte 0 says ok or error, byte 1 which error.
+      (select
+        (i32.add (i32.load8_u (i32.const 1)) (i32.const 1))
+        (i32.const 0)
+        (i32.load8_u (i32.const 0))))
+    (func (export "who") (result i32)
+      (call $forget)
+      (call $whoami (i32.const 16))
+      (i32.const 16)))
+  (core instance $m (instantiate $M
+    (with "memory" (instance $memory))
+    (with "auth" (instance (export "login" (func $login)) (export "whoami" (func $whoami))))))
+  (func (export "try-login") (param "user" string) (param "key" string) (result u32)
+    (canon lift (core func $m "try-login") (memory (core memory $memory "memory")) (realloc (core func $memory "realloc"))))
+  (func (export "who") (result (option string))
+    (canon lift (core func $m "who") (memory (core memory $memory "memory"))))
+)
