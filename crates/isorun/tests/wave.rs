@@ -500,8 +500,8 @@ proptest! {
 
 #[test]
 fn a_comment_at_the_end_is_no_more_than_a_comment() {
-    let mut builder = isorun_ledger::RegistryBuilder::new();
-    let bool_ = builder.intern(isorun_ledger::TypeDef::Bool, None).unwrap();
+    let mut builder = RegistryBuilder::new();
+    let bool_ = builder.intern(TypeDef::Bool, None).unwrap();
     let types = builder.finish();
     for text in ["true//", "true //", "true // so it is", "true//\n"] {
         assert_eq!(wave::parse_value(&types, bool_, text).unwrap(), Val::Bool(true), "{text}");
