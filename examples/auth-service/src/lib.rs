@@ -4,7 +4,7 @@
 //! A guest proves with a key for whom it acts. The keys are the host's: a guest
 //! can try some, and a few only. What this example adds to the first one, the
 //! counter, is an interface with types of its own ([`Refusal`]), state of the
-//! service that all stores share beside state of one store ([`Session`], who is
+//! service that all stores share beside state of one store (`Session`, who is
 //! logged in there), and the care that secrets take:
 //!
 //! - what holds one has no derived `Debug`, and there is nothing that gives it back;
