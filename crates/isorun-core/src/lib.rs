@@ -2,6 +2,44 @@
 //!
 //! No engine, no executor, no socket, no algorithm: what stands here is what two
 //! crates must agree on.
+//!
+//! A [`Callee`] is whatever can be called, and its [`Bound`] one interface of it;
+//! values are bytes by then:
+//!
+//! ```
+//! use std::task::{Context, Poll, Waker};
+//! use std::time::{Duration, Instant};
+//!
+//! use bytes::Bytes;
+//! use isorun_core::{Bound, BoxFuture, CallContext, CallFailed, FunctionIndex, Refusal, Reply};
+//!
+//! /// One function, which gives back what it is given.
+//! struct Echo;
+//!
+//! impl Bound for Echo {
+//!     fn call<'a>(
+//!         &'a self,
+//!         function: FunctionIndex,
+//!         _cx: &'a CallContext,
+//!         args: Bytes,
+//!     ) -> BoxFuture<'a, Result<Reply, CallFailed>> {
+//!         Box::pin(async move {
+//!             if function == FunctionIndex(0) {
+//!                 return Ok(Reply { results: args, fuel_used: 0 });
+//!             }
+//!             let (instance, function) = ("echo".to_owned(), function.0.to_string());
+//!             Err(CallFailed::from(Refusal::NoSuchFunction { instance, function }))
+//!         })
+//!     }
+//! }
+//!
+//! let cx = CallContext::until(Instant::now() + Duration::from_secs(1));
+//! let mut call = Echo.call(FunctionIndex(0), &cx, Bytes::from_static(b"hello"));
+//! let Poll::Ready(Ok(reply)) = call.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
+//!     panic!("it waits for nothing");
+//! };
+//! assert_eq!(&reply.results[..], b"hello");
+//! ```
 #![forbid(unsafe_code)]
 
 mod budget;

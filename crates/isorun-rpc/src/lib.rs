@@ -5,21 +5,55 @@
 //! called like one here. [`serve`] answers all who connect, and [`serve_until`] ends without losing a
 //! call.
 //!
-//! ```no_run
+//! ```
 //! use std::sync::Arc;
 //! use std::time::{Duration, Instant};
 //!
 //! use bytes::Bytes;
-//! use isorun_core::{BindRequest, CallContext, Callee, Failure, FunctionIndex, Transport};
-//! use isorun_rpc::{Link, PeerOptions};
+//! use isorun_core::{BindRequest, CallContext, Callee, FunctionIndex};
+//! # use isorun_core::{Bound, BoxFuture, CallFailed, Directory, Failure, PeerIdentity, Reply};
+//! use isorun_rpc::{Link, PeerOptions, ServeOptions, serve};
+//! use isorun_transport_local::LocalChannelTransport;
 //!
-//! # async fn example(transport: Arc<dyn Transport>, hash: [u8; 32], args: Bytes) -> Result<Bytes, Failure> {
-//! let store = Link::new(transport, PeerOptions::default()).instance("kv");
-//! let interface = Some("demo:kv/store@0.1.0".to_owned());
-//! let bound = store.bind(&BindRequest { interface, functions: vec![("get".to_owned(), hash)] }).await?;
+//! # /// Every instance, and all its functions, which give back what they are given.
+//! # struct Echo;
+//! # impl Directory for Echo {
+//! #     fn find(&self, _instance: &str, _caller: &PeerIdentity) -> Result<Arc<dyn Callee>, Failure> {
+//! #         Ok(Arc::new(Echo))
+//! #     }
+//! # }
+//! # impl Callee for Echo {
+//! #     fn bind<'a>(&'a self, _want: &'a BindRequest) -> BoxFuture<'a, Result<Arc<dyn Bound>, Failure>> {
+//! #         Box::pin(async { Ok(Arc::new(Echo) as Arc<dyn Bound>) })
+//! #     }
+//! #     fn describe(&self) -> BoxFuture<'_, Result<Bytes, Failure>> {
+//! #         Box::pin(async { Ok(Bytes::from_static(b"ledger")) })
+//! #     }
+//! # }
+//! # impl Bound for Echo {
+//! #     fn call<'a>(
+//! #         &'a self,
+//! #         _function: FunctionIndex,
+//! #         _cx: &'a CallContext,
+//! #         args: Bytes,
+//! #     ) -> BoxFuture<'a, Result<Reply, CallFailed>> {
+//! #         Box::pin(async move { Ok(Reply { results: args, fuel_used: 0 }) })
+//! #     }
+//! # }
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // There: a directory, `Echo`, whose instances give back what they are given.
+//! let (near, far) = LocalChannelTransport::pair();
+//! tokio::spawn(serve(Box::new(far), Arc::new(Echo), ServeOptions::default()));
+//!
+//! // Here: bound once, called as often as one likes.
+//! let echo = Link::new(Arc::new(near), PeerOptions::default()).instance("echo");
+//! let functions = vec![("say".to_owned(), [0; 32])];
+//! let bound = echo.bind(&BindRequest { interface: None, functions }).await?;
 //! let cx = CallContext::until(Instant::now() + Duration::from_secs(30));
-//! let reply = bound.call(FunctionIndex(0), &cx, args).await.map_err(|failed| failed.failure)?;
-//! # Ok(reply.results)
+//! let reply = bound.call(FunctionIndex(0), &cx, Bytes::from_static(b"hello")).await?;
+//! assert_eq!(&reply.results[..], b"hello");
+//! # Ok(())
 //! # }
 //! ```
 //!

@@ -3,6 +3,32 @@
 //!
 //! Whatever stands behind an import is a [`Callee`](isorun_core::Callee) or a
 //! [`SystemComponent`]; this crate never learns of networks.
+//!
+//! ```
+//! use isorun_core::Budget;
+//! use isorun_runtime::wasmtime::component::Val;
+//! use isorun_runtime::{CallOptions, Instance, InstanceOptions, LoadedComponent, Serving, WasmtimeEngine, link};
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let wat = r#"(component
+//!     (core module $M (func (export "add") (param i32 i32) (result i32)
+//!         (i32.add (local.get 0) (local.get 1))))
+//!     (core instance $m (instantiate $M))
+//!     (func (export "add") (param "a" u32) (param "b" u32) (result u32)
+//!         (canon lift (core func $m "add"))))"#;
+//! let engine = WasmtimeEngine::new()?;
+//! let component = LoadedComponent::parse(&engine, wat::parse_str(wat)?)?;
+//! // It imports nothing, so nothing is linked.
+//! let linked = link(&component, &[], &[]).await?;
+//! let budget = Budget { max_memory_bytes: 1 << 20, ..Budget::default() };
+//! let options = InstanceOptions { name: "adder".into(), serving: Serving::SINGLETON, budget };
+//! let adder = Instance::start(linked, options).await?;
+//! let sum = adder.exec("add", &[Val::U32(2), Val::U32(3)], CallOptions::default()).await?;
+//! assert_eq!(sum, [Val::U32(5)]);
+//! # Ok(())
+//! # }
+//! ```
 #![deny(unsafe_code)]
 
 mod cause;

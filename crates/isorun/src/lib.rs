@@ -4,21 +4,33 @@
 //!
 //! The guest is the same `.wasm` in all three; one line of the description changes:
 //!
-//! ```no_run
-//! # use std::sync::Arc;
-//! # async fn f(kv: isorun::InstanceHandle, wasm: Vec<u8>) -> Result<(), Box<dyn std::error::Error>> {
-//! use isorun::{InMemoryKv, Runtime, TcpTransport, Val};
+//! ```
+//! use std::sync::Arc;
 //!
+//! use isorun::{InMemoryKv, Listener, Runtime, TcpTransport, TcpTransportListener, Val};
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
 //! let runtime = Runtime::new()?;
-//! let app = runtime.load(wasm)?;
-//! let far = Arc::new(TcpTransport::new("tcp://127.0.0.1:7000")?);
+//! let app = runtime.load(std::fs::read("guests/prebuilt/kv-app.wasm")?)?;
+//! let provider = runtime.load(std::fs::read("guests/prebuilt/kv-provider.wasm")?)?;
 //!
-//! let here = runtime.builder(&app).link_system("demo:kv/store", InMemoryKv::new());
+//! // A provider in this process, under a name, and served to whoever connects.
+//! let kv = runtime.builder(&provider).register_as("kv").instantiate().await?;
+//! let listener = TcpTransportListener::bind("127.0.0.1:0").await?;
+//! let far = Arc::new(TcpTransport::new(&listener.address())?);
+//! let server = runtime.clone();
+//! tokio::spawn(async move { server.serve(Box::new(listener)).await });
+//!
+//! let store = InMemoryKv::new().deny("denied").absent_is_error("missing");
+//! let here = runtime.builder(&app).link_system("demo:kv/store", store);
 //! let near = runtime.builder(&app).link_local("demo:kv/store", &kv);
 //! let away = runtime.builder(&app).link_remote("demo:kv/store", far, "kv");
 //! for place in [here, near, away] {
 //!     let instance = place.instantiate().await?;
-//!     println!("{:?}", instance.exec("run", &[Val::U32(40)]).await?);
+//!     let results = instance.exec("run", &[Val::U32(40)]).await?;
+//!     assert_eq!(results, [Val::Result(Ok(Some(Box::new(Val::U64(820)))))]);
 //! }
 //! # Ok(())
 //! # }

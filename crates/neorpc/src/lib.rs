@@ -2,6 +2,40 @@
 //!
 //! Bytes and an [`Instant`](std::time::Instant) go in; bytes and decisions come out. Nothing here reads a clock, opens a
 //! socket or starts a task. The bytes are specified in `docs/spec/neorpc.md`.
+//!
+//! A [`Connection`] is one end; whoever has the socket moves frames between it and the other:
+//!
+//! ```
+//! use std::time::{Duration, Instant};
+//!
+//! use isorun_core::BindRequest;
+//! use neorpc::{Connection, Event, PeerLimits};
+//!
+//! /// What a socket would do.
+//! fn carry(now: Instant, from: &mut Connection, to: &mut Connection) {
+//!     while let Some(frame) = from.poll_transmit(now) {
+//!         from.taken(1);
+//!         to.handle_frame(now, frame).unwrap();
+//!     }
+//! }
+//!
+//! let now = Instant::now();
+//! let mut here = Connection::connect(now, PeerLimits::default());
+//! let mut there = Connection::accept(now, PeerLimits::default());
+//! carry(now, &mut here, &mut there);
+//! carry(now, &mut there, &mut here);
+//! assert!(matches!(here.poll_event(), Some(Event::Open(_))));
+//! assert!(matches!(there.poll_event(), Some(Event::Open(_))));
+//!
+//! // A binding of one function, which calls then name by its place in it.
+//! let want = BindRequest { interface: None, functions: vec![("get".to_owned(), [0; 32])] };
+//! let id = here.bind(now, "kv", &want, now + Duration::from_secs(1)).unwrap();
+//! carry(now, &mut here, &mut there);
+//! assert!(matches!(there.poll_event(), Some(Event::IncomingBind { instance, .. }) if instance == "kv"));
+//! there.answer_bind(id, Ok(())).unwrap();
+//! carry(now, &mut there, &mut here);
+//! assert!(matches!(here.poll_event(), Some(Event::Bound { result: Ok(_), .. })));
+//! ```
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
