@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use isorun::{Access, Budget, Mount, OnFailure, Serving, WasiFeature};
+use isorun::{Access, Budget, Mount, OnFailure, REFLECT_INSTANCE, Serving, WasiFeature};
 
 use crate::place::{Address, FORMS, PeerPlace, Place};
 use crate::{help, units};
@@ -149,16 +149,17 @@ pub struct CallArgs {
     pub timeout: Option<u64>,
 }
 
-/// Shows what a component imports and exports, or what an instance that is served exports
+/// Shows what a component imports and exports, or what an instance or a host offers
 ///
 /// As WIT; with `-o json`: {"ok": {"imports": [..], "exports": [..], "wit": TEXT}}, where each import and export has its
 /// name (null at the root), functions (name, params, result, async; types as WIT), resources, and the names of its types.
+/// Of a host: its instances, each with how it serves, how many stores it has had (GENERATION), and the calls in flight.
 ///
 /// Nothing is compiled or run.
 #[derive(Debug, Args)]
 #[command(after_help = help::INSPECT)]
 pub struct InspectArgs {
-    /// A component's file, or tcp://HOST:PORT/NAME or unix:///PATH#NAME
+    /// A component's file, an instance (tcp://HOST:PORT/NAME, unix:///PATH#NAME), or a host (the same without a NAME)
     #[arg(value_name = "FILE|PLACE")]
     pub target: Target,
 
@@ -172,13 +173,20 @@ pub struct InspectArgs {
 pub enum Target {
     File(PathBuf),
     Peer(PeerPlace),
+    /// A whole host, by the instance in which it speaks of itself.
+    Host(PeerPlace),
 }
 
 impl FromStr for Target {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if text.contains("://") { text.parse().map(Self::Peer) } else { Ok(Self::File(text.into())) }
+        match text.split_once("://") {
+            None => Ok(Self::File(text.into())),
+            Some(("tcp", rest)) if !rest.contains('/') => format!("{text}/{REFLECT_INSTANCE}").parse().map(Self::Host),
+            Some(("unix", rest)) if !rest.contains('#') => format!("{text}#{REFLECT_INSTANCE}").parse().map(Self::Host),
+            Some(_) => text.parse().map(Self::Peer),
+        }
     }
 }
 

@@ -20,7 +20,7 @@ pub async fn call(args: CallArgs, terminal: &Terminal) -> Result<u8, Failed> {
     let ledger = describe(&instance, &args.place, &time).await?;
     let call = Call::parse(&ledger, "the call", &args.call)?;
     tracing::info!(place = %args.place, function = call.name, "calling");
-    let results = instance.exec(&call.name, &call.args, CallOptions { deadline_ms: time.left_ms() }).await;
+    let results = instance.exec(&call.name, &call.args, time.options()).await;
     let results = results.map_err(|error| match &*error.failure {
         // Before the call itself was sent, it is the peer's silence that is told of.
         Failure::NotSent { .. } if time.is_over() => Failed::late(&error),
@@ -45,6 +45,11 @@ pub struct Time {
 impl Time {
     pub fn new(timeout: Option<u64>) -> Self {
         Self { started: Instant::now(), all_ms: timeout.unwrap_or(DEADLINE_MS_DEFAULT) }
+    }
+
+    /// What is left, as a call takes it.
+    pub fn options(&self) -> CallOptions {
+        CallOptions { deadline_ms: self.left_ms() }
     }
 
     fn left_ms(&self) -> u64 {

@@ -95,6 +95,7 @@ pub const CALL: &str = examples! {
 pub const INSPECT: &str = examples! {
     "isorun inspect app.wasm"
     "isorun inspect tcp://127.0.0.1:7000/kv"
+    "isorun inspect tcp://127.0.0.1:7000"
     "isorun inspect app.wasm -o json"
 };
 

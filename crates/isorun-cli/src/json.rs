@@ -8,6 +8,11 @@ pub fn result(text: &str, value: &Val) -> Value {
     json!({ "wave": text, "value": shown(value) })
 }
 
+/// A value that came from a host and is nested no deeper than its type.
+pub fn value(value: &Val) -> Value {
+    shown(value)
+}
+
 /// A value; its nesting is bounded, since it has been written as text.
 fn shown(value: &Val) -> Value {
     match value {

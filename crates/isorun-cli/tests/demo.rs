@@ -23,11 +23,10 @@ fn an_interrupted_demo_leaves_no_process_behind() {
     let running = Running::start_with(&["demo"], |command| {
         command.env("ISORUN_LOG", "info");
     });
-    let line = running.err_line("serving");
-    let address = line.split("tcp://").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+    running.err_line("serving");
     running.signal("-INT");
-    // Both write to one pipe, and its end is awaited: so both have ended.
+    // Both write to one pipe, and its end is awaited within a limit: so both have ended. Its port tells nothing, since
+    // another process may have it by now.
     let done = running.end();
     assert!(matches!(done.code, Some(0 | 130)), "{done:?}");
-    assert!(std::net::TcpStream::connect(address).is_err(), "{done:?}");
 }

@@ -210,8 +210,13 @@ fn a_unix_socket_serves_as_a_port_does() {
     isorun(&["call", &place, "demo:kv/store#clear()"]).check(0, "", &[]);
     isorun(&["call", &place, "demo:kv/store#scan(\"\")"]).check(0, "[]\n", &[]);
     isorun(&["inspect", &place]).check_starts(0, "package root:component;");
+    let table = "NAME  SERVES AS  GENERATION  IN FLIGHT  EXPORTS\nkv    singleton  1           0          demo:kv/store@0.1.0\n";
+    isorun(&["inspect", &address]).check(0, table, &[]);
+    isorun(&["inspect", &address, "-o", "json"])
+        .check_starts(0, r#"{"ok":[{"exports":["demo:kv/store@0.1.0"],"generation":1"#);
     server.signal("-TERM");
     server.end().check(0, "", &[]);
     isorun(&["inspect", &place]).check(1, "", &[&format!("cannot ask {place} what it offers"), "isorun serve"]);
-    isorun(&["inspect", &address]).check(2, "", &["names no instance"]);
+    isorun(&["inspect", &address]).check(1, "", &["cannot ask"]);
+    isorun(&["call", &address, "f()"]).check(2, "", &["names no instance"]);
 }

@@ -40,6 +40,7 @@
 mod builder;
 mod handle;
 mod linkable;
+mod reflect;
 mod registry;
 mod remote;
 mod runtime;
@@ -70,6 +71,7 @@ pub use isorun_transport_tcp::{ListenError, TcpAddress, TcpTransport, TcpTranspo
 pub use isorun_transport_tcp::{UnixAddress, UnixAddressError, UnixListenError, UnixTransport, UnixTransportListener};
 pub use linkable::{Linkable, LocalInstance, RemoteEnd};
 pub use neopack::{Decoder, Encoder};
+pub use reflect::{REFLECT_INSTANCE, REFLECT_INTERFACE};
 pub use registry::{INSTANCES_MAX, RegisterError};
 pub use remote::RemoteHandle;
 pub use runtime::Runtime;

@@ -9,6 +9,7 @@ use isorun_security::{Audience, Capability, Grants};
 use parking_lot::RwLock;
 
 use crate::InstanceHandle;
+use crate::reflect::{REFLECT_INSTANCE, Reflect};
 
 /// Most instances under a name at once.
 pub const INSTANCES_MAX: usize = 10_000;
@@ -35,9 +36,10 @@ pub enum RegisterError {
 }
 
 /// The instances of one runtime that have a name.
-#[derive(Default)]
 pub(crate) struct Registry {
     entries: RwLock<BTreeMap<String, Entry>>,
+    /// This registry itself, for the host's own instance, which outlives a look at it.
+    this: Weak<Self>,
 }
 
 struct Entry {
@@ -46,6 +48,17 @@ struct Entry {
 }
 
 impl Registry {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new_cyclic(|this| Self { entries: RwLock::default(), this: this.clone() })
+    }
+
+    /// The instances that this caller may call.
+    pub(crate) fn seen_by(&self, caller: &PeerIdentity) -> Vec<(String, InstanceHandle)> {
+        let entries = self.entries.read();
+        let seen = entries.iter().filter(|(id, entry)| entry.grants.may_serve(id, caller).is_allowed());
+        seen.map(|(id, entry)| (id.clone(), entry.handle.clone())).collect()
+    }
+
     /// Registers an instance, of which `audience` may call what `capability` names.
     pub(crate) fn register(
         &self,
@@ -58,7 +71,7 @@ impl Registry {
             return Err(RegisterError::Malformed { id: id.into() });
         }
         let mut entries = self.entries.write();
-        if entries.contains_key(id) {
+        if entries.contains_key(id) || id == REFLECT_INSTANCE {
             return Err(RegisterError::Taken { id: id.into() });
         }
         if entries.len() == INSTANCES_MAX {
@@ -90,6 +103,9 @@ fn is_name(id: &str) -> bool {
 
 impl Directory for Registry {
     fn find(&self, instance: &str, caller: &PeerIdentity) -> Result<Arc<dyn Callee>, Failure> {
+        if instance == REFLECT_INSTANCE {
+            return Ok(Arc::new(Reflect { registry: self.this.clone(), caller: caller.clone() }));
+        }
         let entries = self.entries.read();
         let Some(entry) = entries.get(instance) else {
             return Err(Refusal::NoSuchInstance { instance: instance.into() }.into());

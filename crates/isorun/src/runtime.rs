@@ -52,7 +52,7 @@ impl Runtime {
     /// [`LoadError::Engine`] on a machine that the compiler does not support.
     pub fn new() -> Result<Self, LoadError> {
         let engine = WasmtimeEngine::new()?;
-        let registry = Arc::new(Registry::default());
+        let registry = Registry::new();
         let peers = PeerPool::new(PeerOptions::serving(Arc::new(WeakDirectory(Arc::downgrade(&registry)))));
         Ok(Self { shared: Arc::new(Shared { engine, registry, peers }) })
     }
