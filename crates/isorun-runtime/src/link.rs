@@ -15,7 +15,7 @@ use crate::{LoadError, SystemComponent};
 pub enum Selector {
     /// `ns:pkg/iface` or `ns:pkg/iface@version`: one interface.
     Interface(String),
-    /// `ns:pkg`: whatever is imported of one package; that may be nothing.
+    /// `ns:pkg`: whatever is imported of one package; of WASI's that may be nothing.
     Package(String),
     /// `name`: one function at the root of the world.
     Function(String),
@@ -56,7 +56,12 @@ impl Selector {
 
     /// Whether it is a mistake if nothing that is imported is selected.
     fn must_match(&self) -> bool {
-        matches!(self, Self::Interface(_) | Self::Function(_))
+        match self {
+            Self::Interface(_) | Self::Function(_) => true,
+            // A part of WASI is granted, whether the component uses it or not.
+            Self::Package(name) => !name.starts_with("wasi:"),
+            Self::Rest => false,
+        }
     }
 }
 
@@ -323,7 +328,9 @@ pub(crate) fn resolve_all(ledger: &Ledger, links: &[Link], offers: &[Offer]) -> 
         let mut offers = offers.to_vec();
         for link in links {
             if let LinkTarget::System(component) = &link.target {
-                offers.extend(component.interfaces().into_iter().map(|name| Offer { name, place: "the host".into() }));
+                // What there is of WASI is told by each import's own hint.
+                let own = component.interfaces().into_iter().filter(|name| !name.starts_with("wasi:"));
+                offers.extend(own.map(|name| Offer { name, place: "the host".into() }));
             }
         }
         problems.push(LinkError::Missing { missing, offers });

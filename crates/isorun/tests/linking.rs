@@ -211,3 +211,15 @@ async fn checking_links_starts_nothing() {
     assert!(app.check().await.is_err());
     assert!(runtime.load(KV_PROVIDER).is_ok() && runtime.load(wat_guest("counter")).is_ok());
 }
+
+#[tokio::test]
+async fn a_package_that_nothing_is_imported_of_is_a_mistake_unless_it_is_a_grant() {
+    let runtime = Runtime::new().unwrap();
+    let kv = kv_provider(&runtime, "kv").await;
+    let (error, told) = refused(kv_app(&runtime).link_local("*", &kv).link_local("demo:vk", &kv)).await;
+    assert!(matches!(error, LinkError::NotImported { .. }), "{told}");
+    let folder = tempfile::tempdir().unwrap();
+    let granted = kv_app(&runtime).link_local("*", &kv);
+    let granted = granted.link_system("wasi:filesystem", WasiDir::read_only(folder.path(), "/d").unwrap());
+    run_40(&granted.instantiate().await.unwrap()).await;
+}
