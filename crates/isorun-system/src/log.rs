@@ -150,7 +150,7 @@ impl SystemComponent for Logger {
 
     fn install(&self, linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
         let logger = self.clone();
-        // The text is looked at in the guest's memory: what is dropped or cut is never copied.
+        // UTF-8 is looked at in the guest's memory; text of another encoding is decoded whole before it is cut.
         linker.instance(INTERFACE)?.func_wrap(
             "log",
             move |cx: StoreContextMut<'_, HostState>, (level, message): (LogLevel, WasmStr)| {
