@@ -15,6 +15,36 @@ pub const EPOCH_MS: u64 = 5;
 /// Compilations at once. Each is parallel in itself and holds tens of times its component's size.
 pub const COMPILES_MAX: usize = 2;
 
+/// How values get from one guest to another.
+///
+/// Both make the same bytes of the same values, and refuse the same bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Codec {
+    /// From a guest's memory to the wire and back by a plan that is made with the link.
+    #[default]
+    Direct,
+    /// Through the engine's own `Val`: slow, and what the direct codec is held against.
+    Interpreted,
+}
+
+/// What an engine is made with.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct EngineOptions {
+    /// How values get from one guest to another.
+    pub codec: Codec,
+}
+
+impl EngineOptions {
+    /// The options with that codec.
+    #[must_use]
+    pub fn codec(mut self, codec: Codec) -> Self {
+        self.codec = codec;
+        self
+    }
+}
+
 /// Stack for guest code, in bytes; the engine's own default.
 const WASM_STACK_BYTES: usize = 512 << 10;
 /// Stack of a fiber: guest code, and the host functions that it calls.
@@ -31,6 +61,7 @@ pub struct WasmtimeEngine {
 
 struct Shared {
     engine: Engine,
+    options: EngineOptions,
     compiles: Arc<Semaphore>,
     held: Held,
 }
@@ -41,6 +72,14 @@ impl WasmtimeEngine {
     /// # Errors
     /// [`LoadError::Engine`] on a machine that the compiler does not support.
     pub fn new() -> Result<Self, LoadError> {
+        Self::with_options(EngineOptions::default())
+    }
+
+    /// An engine with isorun's settings and these options.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_options(options: EngineOptions) -> Result<Self, LoadError> {
         let mut config = Config::new();
         config
             .wasm_component_model(true)
@@ -58,6 +97,7 @@ impl WasmtimeEngine {
         Ok(Self {
             shared: Arc::new(Shared {
                 engine,
+                options,
                 compiles: Arc::new(Semaphore::new(COMPILES_MAX)),
                 held: Held::default(),
             }),
@@ -68,6 +108,12 @@ impl WasmtimeEngine {
     #[must_use]
     pub fn engine(&self) -> &Engine {
         &self.shared.engine
+    }
+
+    /// What it was made with.
+    #[must_use]
+    pub fn options(&self) -> &EngineOptions {
+        &self.shared.options
     }
 
     pub(crate) fn held(&self) -> &Held {

@@ -18,11 +18,12 @@ use tokio::time::timeout_at;
 use wasmtime::component::{ComponentExportIndex, Func, Val};
 use wasmtime::{AsContextMut, Store};
 
+use crate::direct::DirectFunc;
 use crate::interpreted::{self, Ended};
 use crate::linker::LinkedComponent;
 use crate::store::{Allowance, begin, new_store, settle};
 use crate::stub::deadline;
-use crate::{HostState, LinkError, LinkFailure, cause};
+use crate::{Codec, HostState, LinkError, LinkFailure, cause};
 
 /// Callers that may wait for a busy singleton.
 pub const QUEUE_MAX: usize = 64;
@@ -131,7 +132,14 @@ impl Export {
 struct Live {
     store: Store<HostState>,
     instance: wasmtime::component::Instance,
-    funcs: Vec<Option<Func>>,
+    funcs: Vec<Option<Callable>>,
+}
+
+/// An export, as its codec calls it.
+#[derive(Clone)]
+enum Callable {
+    Direct(DirectFunc),
+    Interpreted(Func),
 }
 
 /// What a call brings, or is to bring back.
@@ -611,24 +619,53 @@ impl Shared {
     async fn enter(&self, live: &mut Live, at: usize, args: Values) -> Result<Values, Ended> {
         let Export { function, index, .. } = &self.exports[at];
         let types = &self.ledger.types;
-        let packed = matches!(args, Values::Packed(_));
-        let args = match args {
-            Values::Vals(vals) => vals,
-            Values::Packed(bytes) => {
-                interpreted::arguments(types, function, &bytes, self.budget.hostcall_fuel).map_err(Ended::Before)?
-            }
-        };
         let Live { store, instance, funcs } = live;
-        let func = match funcs[at] {
-            Some(func) => func,
+        let callable = match &funcs[at] {
+            Some(callable) => callable,
             None => {
+                let bug = |detail: String| Ended::Before(Fault::Bug { detail }.into());
                 let found = instance.get_func(&mut *store, index);
-                let bug = || Ended::Before(Fault::Bug { detail: format!("`{}` is no function", function.name) }.into());
-                *funcs[at].insert(found.ok_or_else(bug)?)
+                let func = found.ok_or_else(|| bug(format!("`{}` is no function", function.name)))?;
+                let callable = match self.linked.component.engine().options().codec {
+                    Codec::Direct => {
+                        let direct = DirectFunc::new(&*store, func);
+                        Callable::Direct(direct.map_err(|error| bug(format!("{error:#}")))?)
+                    }
+                    Codec::Interpreted => Callable::Interpreted(func),
+                };
+                funcs[at].insert(callable)
             }
         };
-        let vals = interpreted::call(store, func, &args, usize::from(function.result.is_some())).await?;
-        if packed { interpreted::results(types, function, &vals).map(Values::Packed) } else { Ok(Values::Vals(vals)) }
+        match (callable, args) {
+            (Callable::Direct(func), Values::Packed(packed)) => {
+                if !func.takes(&packed) {
+                    return Err(Ended::Before(self.refused(function, &packed)));
+                }
+                func.call(store, packed).await.map(Values::Packed)
+            }
+            (Callable::Interpreted(func), Values::Packed(packed)) => {
+                let args = interpreted::arguments(types, function, &packed, self.budget.hostcall_fuel);
+                let args = args.map_err(Ended::Before)?;
+                let vals = interpreted::call(store, *func, &args, usize::from(function.result.is_some())).await?;
+                interpreted::results(types, function, &vals).map(Values::Packed)
+            }
+            (callable, Values::Vals(args)) => {
+                let func = match callable {
+                    Callable::Direct(func) => func.func(),
+                    Callable::Interpreted(func) => *func,
+                };
+                let results = usize::from(function.result.is_some());
+                interpreted::call(store, func, &args, results).await.map(Values::Vals)
+            }
+        }
+    }
+
+    /// What is wrong with arguments, in the words of the codec that has some.
+    fn refused(&self, function: &Function, packed: &[u8]) -> Failure {
+        match interpreted::arguments(&self.ledger.types, function, packed, self.budget.hostcall_fuel) {
+            Err(failure) => failure,
+            Ok(_) => Refusal::BadArguments { detail: "they are not of the function's types".into() }.into(),
+        }
     }
 
     fn packed(&self) -> &Bytes {

@@ -28,18 +28,16 @@ pub(crate) fn define(linker: &mut LinkerInstance<'_, HostState>, stub: Arc<Stub>
                 Ok(args) => stub.call(&mut store, args.into()).await?,
                 Err(error) => Err(not_sent(&error)),
             };
+            let decode = |packed: &[u8]| decode_vals(&stub.types, stub.function.result, packed, bytes_max);
             let decoded = outcome.and_then(|packed| {
-                decode_vals(&stub.types, stub.function.result, &packed, bytes_max)
-                    .map_err(|error| Fault::BadResults { detail: error.to_string() }.into())
+                decode(&packed).map_err(|error| Fault::BadResults { detail: error.to_string() }.into())
             });
-            match (decoded, results) {
-                (Ok(vals), results) => {
-                    for (slot, val) in results.iter_mut().zip(vals) {
-                        *slot = val;
-                    }
-                }
-                (Err(failure), [slot]) => *slot = stub.failed(failure)?,
-                (Err(failure), _) => return Err(stub.link_failure(failure).into()),
+            let vals = match decoded {
+                Ok(vals) => vals,
+                Err(failure) => decode(&stub.failed(&failure)?)?,
+            };
+            for (slot, val) in results.iter_mut().zip(vals) {
+                *slot = val;
             }
             Ok(())
         })

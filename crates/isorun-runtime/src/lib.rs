@@ -34,6 +34,7 @@
 mod cause;
 pub mod codec;
 mod component;
+mod direct;
 mod engine;
 mod instance;
 mod interpreted;
@@ -52,7 +53,7 @@ pub mod testing;
 
 pub use cause::{GuestExit, LinkFailure};
 pub use component::{LoadError, LoadedComponent};
-pub use engine::{COMPILES_MAX, EPOCH_MS, WasmtimeEngine};
+pub use engine::{COMPILES_MAX, Codec, EPOCH_MS, EngineOptions, WasmtimeEngine};
 pub use instance::{
     AT_ONCE_MAX, CallError, CallOptions, Instance, InstanceOptions, QUEUE_MAX, QUEUE_MS, Serving, StartError,
 };

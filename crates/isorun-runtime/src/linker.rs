@@ -9,7 +9,7 @@ use wasmtime::component::{InstancePre, Linker};
 
 use crate::link::{Link, LinkError, LinkTarget, Offer, Resolved, resolve, resolve_all};
 use crate::stub::{BoundLink, Stub};
-use crate::{HostState, LoadedComponent, SystemComponent, interpreted, introspect};
+use crate::{Codec, HostState, LoadedComponent, SystemComponent, direct, interpreted, introspect};
 
 /// A component whose every import goes somewhere.
 #[derive(Clone)]
@@ -44,7 +44,7 @@ pub async fn link(component: &LoadedComponent, links: &[Link], offers: &[Offer])
     }
     for (resolved, bound) in resolved.iter().zip(&bound) {
         let Some(bound) = bound else { continue };
-        define(&mut linker, ledger, resolved, bound).map_err(engine_refuses)?;
+        define(&mut linker, component.engine().options().codec, ledger, resolved, bound).map_err(engine_refuses)?;
     }
     let pre = linker.instantiate_pre(compiled).map_err(engine_refuses)?;
     Ok(LinkedComponent { component: component.clone(), pre, systems })
@@ -147,6 +147,7 @@ async fn refused(
 
 fn define(
     linker: &mut Linker<HostState>,
+    codec: Codec,
     ledger: &Ledger,
     resolved: &Resolved,
     bound: &Arc<BoundLink>,
@@ -159,7 +160,10 @@ fn define(
     let wanted = import.functions.iter().filter(|function| resolved.functions.contains(&function.name));
     for (index, function) in (0..).map(FunctionIndex).zip(wanted) {
         let stub = Stub::new(ledger.types.clone(), function.clone(), bound.clone(), index);
-        interpreted::define(&mut instance, Arc::new(stub))?;
+        match codec {
+            Codec::Direct => direct::define(&mut instance, stub)?,
+            Codec::Interpreted => interpreted::define(&mut instance, Arc::new(stub))?,
+        }
     }
     Ok(())
 }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use isorun_core::{BindRequest, Bound, CallContext, CallFailed, Callee, Failure, FunctionIndex, Refusal};
+use isorun_core::{BindRequest, Bound, CallContext, CallFailed, Callee, Failure, Fault, FunctionIndex, Refusal};
 use isorun_ledger::{Case, Function, TypeDef, TypeId, TypeRegistry};
 use tokio::sync::OnceCell;
 use tokio::time::timeout_at;
 use wasmtime::StoreContextMut;
-use wasmtime::component::Val;
 
+use crate::codec::decode_vals;
+use crate::direct::Plan;
 use crate::store::{charge, settle};
 use crate::{HostState, LinkFailure};
 
@@ -136,12 +137,12 @@ pub(crate) enum Room {
     Text,
     /// A case of a variant; whether it carries a string.
     Case {
-        name: String,
+        index: u32,
         text: bool,
     },
     /// A case of an enum.
     Enum {
-        name: String,
+        index: u32,
     },
 }
 
@@ -156,10 +157,14 @@ impl Room {
             (OnFailure::RpcError, TypeDef::Variant(cases)) if is_rpc_error(types, cases) => Self::RpcError,
             (OnFailure::Text, TypeDef::String) => Self::Text,
             (OnFailure::Case(name), TypeDef::Variant(cases)) => {
-                let case = cases.iter().find(|case| case.name == *name && case.ty.is_none_or(is_string));
-                case.map_or(Self::None, |case| Self::Case { name: name.clone(), text: case.ty.is_some() })
+                let fits = |case: &Case| case.name == *name && case.ty.is_none_or(is_string);
+                let case = (0..).zip(cases).find(|(_, case)| fits(case));
+                case.map_or(Self::None, |(index, case)| Self::Case { index, text: case.ty.is_some() })
             }
-            (OnFailure::Case(name), TypeDef::Enum(names)) if names.contains(name) => Self::Enum { name: name.clone() },
+            (OnFailure::Case(name), TypeDef::Enum(names)) => {
+                let case = (0..).zip(names).find(|(_, known)| *known == name);
+                case.map_or(Self::None, |(index, _)| Self::Enum { index })
+            }
             _ => Self::None,
         }
     }
@@ -216,17 +221,28 @@ impl Stub {
         }
     }
 
-    /// What the guest gets for a failed call: an error value where its type has room for one.
-    pub(crate) fn failed(&self, failure: Failure) -> wasmtime::Result<Val> {
-        let text = |failure: Failure| Box::new(Val::String(failure.to_string()));
-        let error = match &self.room {
-            Room::None => return Err(self.link_failure(failure).into()),
-            Room::RpcError => rpc_error(&failure),
-            Room::Text => *text(failure),
-            Room::Case { name, text: carries } => Val::Variant(name.clone(), carries.then(|| text(failure))),
-            Room::Enum { name } => Val::Enum(name.clone()),
+    /// What the guest gets for a failed call, packed: an error value where its type has room for one.
+    pub(crate) fn failed(&self, failure: &Failure) -> wasmtime::Result<Bytes> {
+        let packed = self.room.pack(failure).ok().flatten();
+        packed.map(Bytes::from).ok_or_else(|| self.link_failure(failure.clone()).into())
+    }
+
+    /// What the guest gets, packed and checked: the results if they are values of its types, else a failure's.
+    pub(crate) fn results(&self, plan: &Plan, outcome: &Result<Bytes, Failure>) -> wasmtime::Result<Bytes> {
+        match outcome {
+            Ok(packed) if plan.check(packed).is_ok() => Ok(packed.clone()),
+            Ok(packed) => self.failed(&self.bad_results(packed)),
+            Err(failure) => self.failed(failure),
+        }
+    }
+
+    /// What is wrong with results, in the words of the codec that has some.
+    fn bad_results(&self, packed: &[u8]) -> Failure {
+        let detail = match decode_vals(&self.types, self.function.result, packed, RESULTS_BYTES_MAX) {
+            Err(error) => error.to_string(),
+            Ok(_) => "they are not of the function's types".into(),
         };
-        Ok(Val::Result(Err(Some(Box::new(error)))))
+        Fault::BadResults { detail }.into()
     }
 
     pub(crate) fn link_failure(&self, failure: Failure) -> LinkFailure {
@@ -262,17 +278,47 @@ fn is_rpc_error(types: &TypeRegistry, cases: &[Case]) -> bool {
             .all(|(case, (name, text))| case.name == name && is_string(case.ty) == text.then_some(true))
 }
 
-fn rpc_error(failure: &Failure) -> Val {
-    let case =
-        |name: &str, text: Option<String>| Val::Variant(name.into(), text.map(|text| Box::new(Val::String(text))));
-    match failure {
-        Failure::NotSent { cause } => case("not-sent", Some(cause.clone())),
-        Failure::Unknown { cause } => case("unknown", Some(cause.clone())),
-        Failure::Refused(refusal) => case("refused", Some(refusal.to_string())),
-        Failure::Failed(fault) => case("failed", Some(fault.to_string())),
-        Failure::Deadline { .. } => case("deadline", None),
-        Failure::Cancelled => case("cancelled", None),
-        // A group of a later version: whether it ran can't be told.
-        other => case("unknown", Some(other.to_string())),
+impl Room {
+    /// The error value for a failure, packed as a function's results, if there is room for one.
+    fn pack(&self, failure: &Failure) -> Result<Option<Vec<u8>>, neopack::EncodeError> {
+        let mut enc = neopack::Encoder::new();
+        enc.struct_begin()?;
+        enc.result_err()?;
+        let text = |enc: &mut neopack::Encoder, carries: bool, text: &dyn std::fmt::Display| {
+            if carries { enc.str(&text.to_string()) } else { enc.unit() }
+        };
+        match self {
+            Self::None => return Ok(None),
+            Self::RpcError => {
+                let (index, carried) = rpc_error(failure);
+                enc.variant(index)?;
+                text(&mut enc, carried.is_some(), &carried.unwrap_or_default())?;
+            }
+            Self::Text => enc.str(&failure.to_string())?,
+            Self::Case { index, text: carries } => {
+                enc.variant(*index)?;
+                text(&mut enc, *carries, failure)?;
+            }
+            Self::Enum { index } => enc.enum_(*index)?,
+        }
+        enc.struct_end()?;
+        enc.finish().map(Some)
     }
 }
+
+/// The number of the case of `rpc-error` for a failure, and what it carries.
+fn rpc_error(failure: &Failure) -> (u32, Option<String>) {
+    match failure {
+        Failure::NotSent { cause } => (0, Some(cause.clone())),
+        Failure::Unknown { cause } => (1, Some(cause.clone())),
+        Failure::Refused(refusal) => (2, Some(refusal.to_string())),
+        Failure::Failed(fault) => (3, Some(fault.to_string())),
+        Failure::Deadline { .. } => (4, None),
+        Failure::Cancelled => (5, None),
+        // A group of a later version: whether it ran can't be told.
+        other => (1, Some(other.to_string())),
+    }
+}
+
+/// What bad results may take in the host's memory while what is wrong with them is put in words.
+const RESULTS_BYTES_MAX: u64 = 8 << 20;

@@ -1,0 +1,108 @@
+//! Both ends of a call through the direct codec: a guest's memory to wire bytes and back, with no value in between.
+//!
+//! It takes the two places that the interpreted codec takes: an import's stub in the linker, and a call of an export.
+
+mod abi;
+mod check;
+mod lift;
+mod lower;
+mod plan;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use isorun_core::{Failure, Fault};
+use neopack::VALUE_BYTES_MAX;
+use wasmtime::component::{Func, LinkerInstance, TypedFunc};
+use wasmtime::{AsContext, Store};
+
+use self::abi::{Arguments, FLAT_PARAMS_MAX, FLAT_RESULTS_MAX, Given, Import, Outcome, Returned};
+pub(crate) use self::plan::Plan;
+use crate::interpreted::Ended;
+use crate::stub::Stub;
+use crate::{HostState, LinkFailure, cause};
+
+/// Puts the stub of one imported function into the linker.
+pub(crate) fn define(linker: &mut LinkerInstance<'_, HostState>, stub: Stub) -> wasmtime::Result<()> {
+    let params = Plan::new(&stub.types, stub.function.params.iter().map(|param| param.ty))?;
+    let results = Plan::new(&stub.types, stub.function.result)?;
+    let widths = (flat(&params, FLAT_PARAMS_MAX), flat(&results, FLAT_RESULTS_MAX));
+    let import = Arc::new(Import { stub, results });
+    macro_rules! define {
+        ($($n:literal)*) => {
+            match widths {
+                $(
+                    ($n, 0) => define_n::<$n, 0>(linker, import),
+                    ($n, _) => define_n::<$n, 1>(linker, import),
+                )*
+                (n, _) => wasmtime::bail!("bug: {n} core values are more than {FLAT_PARAMS_MAX}"),
+            }
+        };
+    }
+    define!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16)
+}
+
+/// Core values that are passed: as many as there are, or a pointer.
+fn flat(plan: &Plan, max: usize) -> usize {
+    let flat = plan.layout().2 as usize;
+    if flat > max { 1 } else { flat }
+}
+
+fn define_n<const N: usize, const M: usize>(
+    linker: &mut LinkerInstance<'_, HostState>,
+    import: Arc<Import>,
+) -> wasmtime::Result<()> {
+    let name = import.stub.function.name.clone();
+    linker.func_wrap_async(&name, move |mut store, Arguments(args): Arguments<N>| {
+        let import = import.clone();
+        Box::new(async move {
+            let outcome = match args {
+                Ok(args) => import.stub.call(&mut store, args).await?,
+                Err(_) => Err(Failure::NotSent { cause: format!("the arguments can't be packed: {}", too_large()) }),
+            };
+            Ok(Outcome::<M> { outcome, import })
+        })
+    })
+}
+
+fn too_large() -> String {
+    format!("a value over {VALUE_BYTES_MAX} bytes")
+}
+
+/// An export as the direct codec calls it.
+#[derive(Clone)]
+pub(crate) struct DirectFunc {
+    func: TypedFunc<Given, Returned>,
+    params: Arc<Plan>,
+}
+
+impl DirectFunc {
+    /// The function, if its types have plans.
+    pub(crate) fn new(store: impl AsContext, func: Func) -> wasmtime::Result<Self> {
+        let (func, [params, _]) = abi::found(|| func.typed::<Given, Returned>(store))?;
+        Ok(Self { func, params })
+    }
+
+    /// The function itself.
+    pub(crate) fn func(&self) -> Func {
+        *self.func.func()
+    }
+
+    /// Whether `packed` is what the function takes.
+    pub(crate) fn takes(&self, packed: &[u8]) -> bool {
+        self.params.check(packed).is_ok()
+    }
+
+    /// Calls it with arguments that it takes.
+    pub(crate) async fn call(&self, store: &mut Store<HostState>, packed: Bytes) -> Result<Bytes, Ended> {
+        let given = Given { packed, plan: self.params.clone() };
+        match self.func.call_async(&mut *store, given).await {
+            Ok(Returned(Ok(packed))) => Ok(packed),
+            Ok(Returned(Err(_))) => Err(Ended::After(Fault::BadResults { detail: too_large() })),
+            Err(error) => {
+                let link = error.downcast_ref::<LinkFailure>().cloned().map(Box::new);
+                Err(Ended::Inside(cause::fault(&error, store.data_mut()), link))
+            }
+        }
+    }
+}
