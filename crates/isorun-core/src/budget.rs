@@ -35,8 +35,8 @@ pub struct Budget {
     /// Wall-clock time for each call, waits in the host included, in milliseconds. Default 10,000:
     /// well under the default deadline, so that a callee's own verdict arrives before its caller stops waiting.
     pub wall_ms: u64,
-    /// Bytes that one host call may copy out of the guest, as the engine charges them. Default 128 MiB:
-    /// the interpreted codec is charged over 32 bytes an element.
+    /// Bytes that one host call may copy out of the guest, as the engine charges them. Default 8 MiB: twice the
+    /// largest value that travels. An engine with the interpreted codec is charged over 32 bytes an element.
     pub hostcall_fuel: u64,
 }
 
@@ -52,7 +52,7 @@ impl Default for Budget {
             fuel: 10_000_000_000,
             fuel_tree: 100_000_000_000,
             wall_ms: 10_000,
-            hostcall_fuel: 128 << 20,
+            hostcall_fuel: 8 << 20,
         }
     }
 }

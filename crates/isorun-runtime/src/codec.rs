@@ -5,12 +5,16 @@
 //! recurse over *types*, whose nesting linking has bounded by
 //! [`neopack::DEPTH_MAX`], never over what a peer claims.
 
+mod call;
+
 use std::collections::HashMap;
 use std::fmt;
 
 use isorun_ledger::{Case, Field, TypeDef, TypeId, TypeRegistry};
 use neopack::{DecodeError, Decoder, EncodeError, Encoder};
 use wasmtime::component::Val;
+
+pub use self::call::{VAL_BYTES_MAX, pack_args, unpack_args, unpack_results};
 
 /// Why a value could not be packed or unpacked.
 #[derive(Debug, Clone, PartialEq, Eq)]

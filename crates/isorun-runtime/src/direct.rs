@@ -18,9 +18,9 @@ use wasmtime::{AsContext, Store};
 
 use self::abi::{Arguments, FLAT_PARAMS_MAX, FLAT_RESULTS_MAX, Given, Import, Outcome, Returned};
 pub(crate) use self::plan::Plan;
+use crate::HostState;
 use crate::interpreted::Ended;
 use crate::stub::Stub;
-use crate::{HostState, LinkFailure, cause};
 
 /// Puts the stub of one imported function into the linker.
 pub(crate) fn define(linker: &mut LinkerInstance<'_, HostState>, stub: Stub) -> wasmtime::Result<()> {
@@ -83,11 +83,6 @@ impl DirectFunc {
         Ok(Self { func, params })
     }
 
-    /// The function itself.
-    pub(crate) fn func(&self) -> Func {
-        *self.func.func()
-    }
-
     /// Whether `packed` is what the function takes.
     pub(crate) fn takes(&self, packed: &[u8]) -> bool {
         self.params.check(packed).is_ok()
@@ -99,10 +94,7 @@ impl DirectFunc {
         match self.func.call_async(&mut *store, given).await {
             Ok(Returned(Ok(packed))) => Ok(packed),
             Ok(Returned(Err(_))) => Err(Ended::After(Fault::BadResults { detail: too_large() })),
-            Err(error) => {
-                let link = error.downcast_ref::<LinkFailure>().cloned().map(Box::new);
-                Err(Ended::Inside(cause::fault(&error, store.data_mut()), link))
-            }
+            Err(error) => Err(Ended::inside(&error, store)),
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::interpreted::{self, Ended};
 use crate::linker::LinkedComponent;
 use crate::store::{Allowance, begin, new_store, settle};
 use crate::stub::deadline;
-use crate::{Codec, HostState, LinkError, LinkFailure, cause};
+use crate::{Codec, HostState, LinkError, LinkFailure, cause, codec};
 
 /// Callers that may wait for a busy singleton.
 pub const QUEUE_MAX: usize = 64;
@@ -142,16 +142,11 @@ enum Callable {
     Interpreted(Func),
 }
 
-/// What a call brings, or is to bring back.
-enum Values {
-    Packed(Bytes),
-    Vals(Vec<Val>),
-}
-
 /// A place in a pool; leaving gives it back.
 type Place<'a> = tokio::sync::SemaphorePermit<'a>;
 
-type Outcome = Result<(Values, u64), Failed>;
+/// Packed results and the fuel they cost, or why there are none.
+type Outcome = Result<(Bytes, u64), Failed>;
 
 /// A call without results, as the host sees it.
 struct Failed {
@@ -288,13 +283,10 @@ impl Instance {
             let detail = "async functions can't be called yet".into();
             return Err(error(Refusal::BadArguments { detail }.into()));
         }
-        interpreted::check(&shared.ledger.types, &export.function, args).map_err(error)?;
+        let packed = codec::pack_args(&shared.ledger.types, &export.function, args).map_err(error)?;
         let cx = CallContext::until(Instant::now() + Duration::from_millis(options.deadline_ms));
-        match Shared::call(shared, at, &cx, Values::Vals(args.to_vec())).await {
-            Ok((Values::Vals(vals), _)) => Ok(vals),
-            Ok((Values::Packed(_), _)) => {
-                Err(error(Fault::Bug { detail: "packed results of a direct call".into() }.into()))
-            }
+        match shared.call(at, &cx, packed).await {
+            Ok((results, _)) => codec::unpack_results(&shared.ledger.types, &export.function, &results).map_err(error),
             Err(failed) => Err(CallError { link: failed.link, ..error(failed.call.failure) }),
         }
     }
@@ -440,7 +432,7 @@ impl Shared {
         live: Option<Live>,
         at: usize,
         cx: &CallContext,
-        args: Values,
+        args: Bytes,
         allowance: Allowance,
     ) -> (Outcome, Option<Live>) {
         let (mut live, start) = match live {
@@ -459,8 +451,8 @@ impl Shared {
         (outcome, keep.then_some(live))
     }
 
-    /// Calls an export; what comes back has the form of what came in.
-    async fn call(self: &Arc<Self>, at: usize, cx: &CallContext, args: Values) -> Outcome {
+    /// Calls an export with packed arguments.
+    async fn call(self: &Arc<Self>, at: usize, cx: &CallContext, args: Bytes) -> Outcome {
         if cx.chain.len() >= CHAIN_MAX {
             return Err(Failure::from(Refusal::ChainTooLong { limit: CHAIN_MAX as u64 }).into());
         }
@@ -554,7 +546,7 @@ impl Shared {
         mut slot: OwnedMutexGuard<Option<Live>>,
         at: usize,
         cx: CallContext,
-        args: Values,
+        args: Bytes,
     ) -> Outcome {
         // Its own deadline, not the caller's: what it calls must not fail because somebody stopped waiting.
         let wall_until = Instant::now() + Duration::from_millis(self.budget.wall_ms);
@@ -570,7 +562,7 @@ impl Shared {
     }
 
     /// A whole call in one of the pool's stores, which is lost if the call is given up.
-    async fn pooled(&self, at: usize, cx: &CallContext, args: Values) -> Outcome {
+    async fn pooled(&self, at: usize, cx: &CallContext, args: Bytes) -> Outcome {
         let idle = self.idle.lock().pop();
         let (outcome, live) = self.run_in(idle, at, cx, args, self.allowance(cx, cx.deadline)).await;
         self.idle.lock().extend(live);
@@ -578,7 +570,7 @@ impl Shared {
     }
 
     /// A whole call in a store of its own.
-    async fn once(&self, at: usize, cx: &CallContext, args: Values) -> Outcome {
+    async fn once(&self, at: usize, cx: &CallContext, args: Bytes) -> Outcome {
         self.run_in(None, at, cx, args, self.allowance(cx, cx.deadline)).await.0
     }
 
@@ -588,7 +580,7 @@ impl Shared {
         live: &mut Live,
         at: usize,
         cx: &CallContext,
-        args: Values,
+        args: Bytes,
         allowance: Allowance,
     ) -> (Outcome, bool) {
         let _running = Counted::up_to(&self.in_flight, usize::MAX);
@@ -616,7 +608,7 @@ impl Shared {
     }
 
     /// Enters the guest.
-    async fn enter(&self, live: &mut Live, at: usize, args: Values) -> Result<Values, Ended> {
+    async fn enter(&self, live: &mut Live, at: usize, args: Bytes) -> Result<Bytes, Ended> {
         let Export { function, index, .. } = &self.exports[at];
         let types = &self.ledger.types;
         let Live { store, instance, funcs } = live;
@@ -636,35 +628,10 @@ impl Shared {
                 funcs[at].insert(callable)
             }
         };
-        match (callable, args) {
-            (Callable::Direct(func), Values::Packed(packed)) => {
-                if !func.takes(&packed) {
-                    return Err(Ended::Before(self.refused(function, &packed)));
-                }
-                func.call(store, packed).await.map(Values::Packed)
-            }
-            (Callable::Interpreted(func), Values::Packed(packed)) => {
-                let args = interpreted::arguments(types, function, &packed, self.budget.hostcall_fuel);
-                let args = args.map_err(Ended::Before)?;
-                let vals = interpreted::call(store, *func, &args, usize::from(function.result.is_some())).await?;
-                interpreted::results(types, function, &vals).map(Values::Packed)
-            }
-            (callable, Values::Vals(args)) => {
-                let func = match callable {
-                    Callable::Direct(func) => func.func(),
-                    Callable::Interpreted(func) => *func,
-                };
-                let results = usize::from(function.result.is_some());
-                interpreted::call(store, func, &args, results).await.map(Values::Vals)
-            }
-        }
-    }
-
-    /// What is wrong with arguments, in the words of the codec that has some.
-    fn refused(&self, function: &Function, packed: &[u8]) -> Failure {
-        match interpreted::arguments(&self.ledger.types, function, packed, self.budget.hostcall_fuel) {
-            Err(failure) => failure,
-            Ok(_) => Refusal::BadArguments { detail: "they are not of the function's types".into() }.into(),
+        match callable {
+            Callable::Direct(func) if func.takes(&args) => func.call(store, args).await,
+            Callable::Direct(_) => Err(Ended::Before(interpreted::refused(types, function, &args))),
+            Callable::Interpreted(func) => interpreted::call(store, *func, types, function, &args).await,
         }
     }
 
@@ -727,12 +694,8 @@ impl Bound for BoundInstance {
                 let function = format!("number {}", function.0);
                 return Err(Failure::from(Refusal::NoSuchFunction { instance, function }).into());
             };
-            match self.shared.call(at, cx, Values::Packed(args)).await.map_err(|failed| failed.call)? {
-                (Values::Packed(results), fuel_used) => Ok(Reply { results, fuel_used }),
-                (Values::Vals(_), _) => {
-                    Err(Failure::from(Fault::Bug { detail: "unpacked results of a packed call".into() }).into())
-                }
-            }
+            let (results, fuel_used) = self.shared.call(at, cx, args).await.map_err(|failed| failed.call)?;
+            Ok(Reply { results, fuel_used })
         })
     }
 }

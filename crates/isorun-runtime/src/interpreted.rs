@@ -12,7 +12,7 @@ use isorun_ledger::{Function, TypeRegistry};
 use wasmtime::Store;
 use wasmtime::component::{Func, LinkerInstance, Val};
 
-use crate::codec::{CodecError, CodecFault, decode_vals, encode_vals};
+use crate::codec::{CodecError, encode_vals, unpack_args, unpack_results};
 use crate::stub::Stub;
 use crate::{HostState, LinkFailure, cause};
 
@@ -22,19 +22,15 @@ pub(crate) fn define(linker: &mut LinkerInstance<'_, HostState>, stub: Arc<Stub>
     linker.func_new_async(&name, move |mut store, _, params, results| {
         let stub = stub.clone();
         Box::new(async move {
-            let bytes_max = store.data().limiter().budget().hostcall_fuel;
             let tys = stub.function.params.iter().map(|param| param.ty);
             let outcome = match encode_vals(&stub.types, tys.zip(params)) {
                 Ok(args) => stub.call(&mut store, args.into()).await?,
                 Err(error) => Err(not_sent(&error)),
             };
-            let decode = |packed: &[u8]| decode_vals(&stub.types, stub.function.result, packed, bytes_max);
-            let decoded = outcome.and_then(|packed| {
-                decode(&packed).map_err(|error| Fault::BadResults { detail: error.to_string() }.into())
-            });
-            let vals = match decoded {
+            let unpack = |packed: &[u8]| unpack_results(&stub.types, &stub.function, packed);
+            let vals = match outcome.and_then(|packed| unpack(&packed)) {
                 Ok(vals) => vals,
-                Err(failure) => decode(&stub.failed(&failure)?)?,
+                Err(failure) => unpack(&stub.failed(&failure)?).map_err(|failure| stub.link_failure(failure))?,
             };
             for (slot, val) in results.iter_mut().zip(vals) {
                 *slot = val;
@@ -58,65 +54,40 @@ pub(crate) enum Ended {
     After(Fault),
 }
 
-/// Unpacks a call's arguments.
-pub(crate) fn arguments(
-    types: &TypeRegistry,
-    function: &Function,
-    packed: &[u8],
-    bytes_max: u64,
-) -> Result<Vec<Val>, Failure> {
-    decode_vals(types, function.params.iter().map(|param| param.ty), packed, bytes_max)
-        .map_err(|error| Refusal::BadArguments { detail: named(function, error) }.into())
-}
-
-/// Packs a call's results.
-pub(crate) fn results(types: &TypeRegistry, function: &Function, vals: &[Val]) -> Result<Bytes, Ended> {
-    encode_vals(types, function.result.into_iter().zip(vals))
-        .map(Bytes::from)
-        .map_err(|error| Ended::After(Fault::BadResults { detail: error.to_string() }))
-}
-
-/// Checks that `vals` are what the function takes.
-pub(crate) fn check(types: &TypeRegistry, function: &Function, vals: &[Val]) -> Result<(), Failure> {
-    let refuse = |detail: String| Err(Failure::from(Refusal::BadArguments { detail }));
-    let wanted = function.params.len();
-    if vals.len() != wanted {
-        return refuse(format!("`{}` takes {wanted} arguments, {} given", function.name, vals.len()));
-    }
-    match encode_vals(types, function.params.iter().map(|param| param.ty).zip(vals)) {
-        Ok(_) => Ok(()),
-        Err(error) => refuse(named(function, error)),
+impl Ended {
+    /// What the engine's `error` says of the guest in `store`.
+    pub(crate) fn inside(error: &wasmtime::Error, store: &mut Store<HostState>) -> Self {
+        let link = error.downcast_ref::<LinkFailure>().cloned().map(Box::new);
+        Self::Inside(cause::fault(error, store.data_mut()), link)
     }
 }
 
-/// The error with the parameter's name in place of its number.
-fn named(function: &Function, mut error: CodecError) -> String {
-    if let CodecFault::Decode(_) = &error.fault
-        && error.path.is_empty()
-    {
-        return error.to_string();
-    }
-    if let Some((number, rest)) = error.path.strip_prefix('[').and_then(|path| path.split_once(']'))
-        && let Some(param) = number.parse::<usize>().ok().and_then(|at| function.params.get(at))
-    {
-        error.path = format!("{}{rest}", param.name);
-    }
-    error.to_string()
+/// What is wrong with arguments that the direct codec refused, which has no words.
+pub(crate) fn refused(types: &TypeRegistry, function: &Function, packed: &[u8]) -> Failure {
+    let detail = "they are not of the function's types".into();
+    unpack_args(types, function, packed).err().unwrap_or_else(|| Refusal::BadArguments { detail }.into())
 }
 
-/// Calls an export with arguments that have been checked.
+/// What is wrong with results that the direct codec refused.
+pub(crate) fn refused_results(types: &TypeRegistry, function: &Function, packed: &[u8]) -> Failure {
+    let detail = "they are not of the function's types".into();
+    unpack_results(types, function, packed).err().unwrap_or_else(|| Fault::BadResults { detail }.into())
+}
+
+/// Calls an export with packed arguments.
 pub(crate) async fn call(
     store: &mut Store<HostState>,
     func: Func,
-    args: &[Val],
-    results: usize,
-) -> Result<Vec<Val>, Ended> {
-    let mut vals = vec![Val::Bool(false); results];
-    match func.call_async(&mut *store, args, &mut vals).await {
-        Ok(()) => Ok(vals),
-        Err(error) => {
-            let link = error.downcast_ref::<LinkFailure>().cloned().map(Box::new);
-            Err(Ended::Inside(cause::fault(&error, store.data_mut()), link))
-        }
+    types: &TypeRegistry,
+    function: &Function,
+    packed: &[u8],
+) -> Result<Bytes, Ended> {
+    let args = unpack_args(types, function, packed).map_err(Ended::Before)?;
+    let mut vals = vec![Val::Bool(false); usize::from(function.result.is_some())];
+    if let Err(error) = func.call_async(&mut *store, &args, &mut vals).await {
+        return Err(Ended::inside(&error, store));
     }
+    encode_vals(types, function.result.into_iter().zip(&vals))
+        .map(Bytes::from)
+        .map_err(|error| Ended::After(Fault::BadResults { detail: error.to_string() }))
 }

@@ -4,16 +4,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use isorun_core::{BindRequest, Bound, CallContext, CallFailed, Callee, Failure, Fault, FunctionIndex, Refusal};
+use isorun_core::{BindRequest, Bound, CallContext, CallFailed, Callee, Failure, FunctionIndex, Refusal};
 use isorun_ledger::{Case, Function, TypeDef, TypeId, TypeRegistry};
 use tokio::sync::OnceCell;
 use tokio::time::timeout_at;
 use wasmtime::StoreContextMut;
 
-use crate::codec::decode_vals;
 use crate::direct::Plan;
 use crate::store::{charge, settle};
-use crate::{HostState, LinkFailure};
+use crate::{HostState, LinkFailure, interpreted};
 
 /// Where calls through a link go.
 #[derive(Clone)]
@@ -231,18 +230,9 @@ impl Stub {
     pub(crate) fn results(&self, plan: &Plan, outcome: &Result<Bytes, Failure>) -> wasmtime::Result<Bytes> {
         match outcome {
             Ok(packed) if plan.check(packed).is_ok() => Ok(packed.clone()),
-            Ok(packed) => self.failed(&self.bad_results(packed)),
+            Ok(packed) => self.failed(&interpreted::refused_results(&self.types, &self.function, packed)),
             Err(failure) => self.failed(failure),
         }
-    }
-
-    /// What is wrong with results, in the words of the codec that has some.
-    fn bad_results(&self, packed: &[u8]) -> Failure {
-        let detail = match decode_vals(&self.types, self.function.result, packed, RESULTS_BYTES_MAX) {
-            Err(error) => error.to_string(),
-            Ok(_) => "they are not of the function's types".into(),
-        };
-        Fault::BadResults { detail }.into()
     }
 
     pub(crate) fn link_failure(&self, failure: Failure) -> LinkFailure {
@@ -319,6 +309,3 @@ fn rpc_error(failure: &Failure) -> (u32, Option<String>) {
         other => (1, Some(other.to_string())),
     }
 }
-
-/// What bad results may take in the host's memory while what is wrong with them is put in words.
-const RESULTS_BYTES_MAX: u64 = 8 << 20;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use isorun_core::{
-    BindRequest, Bound, Budget, CallContext, Callee, DEADLINE_MS_DEFAULT, Failure, Fault, FunctionIndex, Refusal,
+    BindRequest, Bound, CallContext, Callee, DEADLINE_MS_DEFAULT, Failure, Fault, FunctionIndex, Refusal,
 };
 use isorun_ledger::{Function, Interface, Ledger};
 use isorun_rpc::RemoteInstance;
@@ -112,22 +112,15 @@ impl RemoteHandle {
         if let Some(obstacle) = function.obstacles(types).first() {
             return Err(bad_arguments(obstacle.to_string()));
         }
-        if args.len() != function.params.len() {
-            let (wanted, found) = (function.params.len(), args.len());
-            return Err(bad_arguments(format!("{found} given, the function takes {wanted}")));
-        }
-        let items = function.params.iter().map(|param| param.ty).zip(args);
-        let packed = codec::encode_vals(types, items).map_err(|error| bad_arguments(error.to_string()))?;
+        let packed = codec::pack_args(types, function, args)?;
 
         let bound = within(deadline, self.bound(&known, interface)).await?;
         let place = callable(&known.ledger, interface).position(|callable| callable.name == function.name);
         let place = place.and_then(|place| u32::try_from(place).ok());
         let place = place.ok_or_else(|| Fault::Bug { detail: "a function that was not bound".into() })?;
-        let reply = bound.call(FunctionIndex(place), &CallContext::until(deadline), packed.into()).await;
+        let reply = bound.call(FunctionIndex(place), &CallContext::until(deadline), packed).await;
         let reply = reply.map_err(|failed| failed.failure)?;
-        let bytes_max = Budget::default().hostcall_fuel;
-        codec::decode_vals(types, function.result, &reply.results, bytes_max)
-            .map_err(|error| Fault::BadResults { detail: error.to_string() }.into())
+        codec::unpack_results(types, function, &reply.results)
     }
 
     async fn known(&self, deadline: Instant) -> Result<Arc<Known>, Failure> {

@@ -404,10 +404,11 @@ async fn what_a_host_call_copies_is_bounded() {
         let budget = small(|budget| budget.hostcall_fuel = hostcall_fuel);
         runtime.builder(&caller).link_local("*", &callee).budget(budget).instantiate().await.unwrap()
     };
-    app(16 << 20).await.exec("run-echo-bytes", &[Val::U32(1)]).await.unwrap();
-    let error = app(1 << 20).await.exec("run-echo-bytes", &[Val::U32(1)]).await.unwrap_err();
+    // 64 KiB of bytes, and not one more.
+    app(64 << 10).await.exec("run-echo-bytes", &[Val::U32(1)]).await.unwrap();
+    let error = app((64 << 10) - 1).await.exec("run-echo-bytes", &[Val::U32(1)]).await.unwrap_err();
     let Failure::Failed(Fault::OverBudget { what, limit, .. }) = &*error.failure else { panic!("{error}") };
-    assert_eq!((what.as_str(), *limit), ("hostcall_fuel", 1 << 20));
+    assert_eq!((what.as_str(), *limit), ("hostcall_fuel", (64 << 10) - 1));
 }
 
 #[tokio::test]

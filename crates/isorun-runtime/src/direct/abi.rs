@@ -174,12 +174,7 @@ unsafe impl<const N: usize> Lower for Outcome<N> {
         Ok(())
     }
 
-    fn linear_lower_to_memory<T>(
-        &self,
-        cx: &mut LowerContext<'_, T>,
-        ty: InterfaceType,
-        offset: usize,
-    ) -> Result<()> {
+    fn linear_lower_to_memory<T>(&self, cx: &mut LowerContext<'_, T>, ty: InterfaceType, offset: usize) -> Result<()> {
         let plan = self.import.results_as(cx.types.canonical_abi(&ty))?;
         let packed = self.import.stub.results(plan, &self.outcome)?;
         Lowerer::new(plan, &packed, cx).memory_at(offset)

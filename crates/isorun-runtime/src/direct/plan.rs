@@ -42,24 +42,49 @@ pub(super) struct Field {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Scalar(Scalar),
-    Enum { cases: u32 },
-    Flags { mask: u32 },
+    Enum {
+        cases: u32,
+    },
+    Flags {
+        mask: u32,
+    },
     Text,
     /// A list of `u8`.
     Bytes,
     /// A list of `u8` of that length.
-    FixedBytes { count: u32 },
+    FixedBytes {
+        count: u32,
+    },
     /// A list whose items all have the same width on the wire.
     Rows(Rows),
-    FixedRows { rows: Rows, item: u32, count: u32 },
-    List { item: u32 },
-    FixedList { item: u32, count: u32 },
+    FixedRows {
+        rows: Rows,
+        item: u32,
+        count: u32,
+    },
+    List {
+        item: u32,
+    },
+    FixedList {
+        item: u32,
+        count: u32,
+    },
     /// A list of pairs.
-    Map { key: u32, value: u32, value_at: u32, size: u32, align: u32 },
+    Map {
+        key: u32,
+        value: u32,
+        value_at: u32,
+        size: u32,
+        align: u32,
+    },
     /// A record or a tuple.
     Struct(Box<[Field]>),
     /// A variant, an option or a result.
-    Choice { form: Form, payload_at: u32, cases: Box<[Option<u32>]> },
+    Choice {
+        form: Form,
+        payload_at: u32,
+        cases: Box<[Option<u32>]>,
+    },
 }
 
 /// A number, a bool or a char.
@@ -162,9 +187,15 @@ pub(super) enum Want {
     F32,
     F64,
     /// A number below this, of that many bytes.
-    Below { cases: u32, width: u32 },
+    Below {
+        cases: u32,
+        width: u32,
+    },
     /// A subset of these bits, in that many bytes.
-    Within { mask: u32, width: u32 },
+    Within {
+        mask: u32,
+        width: u32,
+    },
 }
 
 /// A type that no plan has a place for.
