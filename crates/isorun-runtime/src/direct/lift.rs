@@ -244,8 +244,8 @@ impl<'a, F: FnMut(usize) -> Result<()>> Lifter<'a, F> {
         match &node.kind {
             Kind::Text => self.text(at, length),
             Kind::Bytes => {
-                self.charge_list(count, 1)?;
                 let bytes = self.within(at, count)?;
+                self.charge_list(count, 1)?;
                 self.bytes(bytes)
             }
             Kind::Rows(rows) => {
@@ -398,8 +398,9 @@ impl<'a, F: FnMut(usize) -> Result<()>> Lifter<'a, F> {
         if at % align as usize != 0 {
             bail!("list pointer is not aligned");
         }
+        let items = self.within(at, count.saturating_mul(size as usize))?;
         self.charge_list(count, size)?;
-        self.within(at, count.saturating_mul(size as usize))
+        Ok(items)
     }
 
     /// Bytes of the guest's memory, if it has them.
