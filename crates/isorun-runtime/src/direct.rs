@@ -7,6 +7,8 @@ mod check;
 mod lift;
 mod lower;
 mod plan;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
