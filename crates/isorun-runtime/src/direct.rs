@@ -10,6 +10,7 @@ mod plan;
 #[cfg(test)]
 mod tests;
 
+use std::future::ready;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -57,13 +58,21 @@ fn define_n<const N: usize, const M: usize>(
     let name = import.stub.function.name.clone();
     linker.func_wrap_async(&name, move |mut store, Arguments(args): Arguments<N>| {
         let import = import.clone();
-        Box::new(async move {
-            let outcome = match args {
-                Ok(args) => import.stub.call(&mut store, args).await?,
-                Err(_) => Err(Failure::NotSent { cause: format!("the arguments can't be packed: {}", too_large()) }),
-            };
-            Ok(Outcome::<M> { outcome, import })
-        })
+        let args = match args {
+            Ok(args) => args,
+            Err(_) => {
+                let cause = format!("the arguments can't be packed: {}", too_large());
+                return Box::new(ready(Ok(Outcome::<M>::told(Err(Failure::NotSent { cause }), import))));
+            }
+        };
+        match import.stub.call_now(&mut store, &args) {
+            Some(Ok(outcome)) => Box::new(ready(Ok(Outcome::<M> { outcome, import, is_checked: true }))),
+            Some(Err(error)) => Box::new(ready(Err(error))),
+            None => Box::new(async move {
+                let outcome = import.stub.call(&mut store, args).await?;
+                Ok(Outcome::<M>::told(outcome, import))
+            }),
+        }
     })
 }
 
@@ -88,6 +97,15 @@ impl DirectFunc {
     /// Whether `packed` is what the function takes.
     pub(crate) fn takes(&self, packed: &[u8]) -> bool {
         self.params.check(packed).is_ok()
+    }
+
+    /// Calls it with arguments that it takes, on the stack of whoever calls.
+    pub(crate) fn call_now(&self, store: &mut Store<HostState>, packed: Bytes) -> Result<Bytes, Ended> {
+        let given = Given { packed, plan: self.params.clone() };
+        match self.func.call(&mut *store, given) {
+            Ok(Returned(returned)) => returned.map_err(|_| Ended::After(Fault::BadResults { detail: too_large() })),
+            Err(error) => Err(Ended::inside(&error, store)),
+        }
     }
 
     /// Calls it with arguments that it takes.

@@ -1,5 +1,7 @@
 //! Instances: how an exported component serves its callers.
 
+mod short;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -18,6 +20,8 @@ use tokio::time::timeout_at;
 use wasmtime::component::{ComponentExportIndex, Func, Val};
 use wasmtime::{AsContextMut, Store};
 
+use self::short::Quick;
+pub(crate) use self::short::ShortWay;
 use crate::direct::DirectFunc;
 use crate::interpreted::{self, Ended};
 use crate::linker::LinkedComponent;
@@ -114,6 +118,9 @@ struct Shared {
     idle: parking_lot::Mutex<Vec<Live>>,
     generation: AtomicU64,
     in_flight: AtomicUsize,
+    quick: Quick,
+    /// What one call may take of the clock.
+    wall: Duration,
 }
 
 struct Export {
@@ -176,10 +183,10 @@ impl Instance {
             Serving::PerCall { at_once_max } => at_once_max,
             Serving::Singleton { .. } => 0,
         };
+        let is_leaf = ledger.imports.iter().all(|interface| interface.functions.is_empty());
         let shared = Arc::new(Shared {
             uid: InstanceUid(random_uid()),
             serving,
-            budget,
             linked,
             ledger,
             packed: OnceLock::new(),
@@ -190,9 +197,12 @@ impl Instance {
             idle: parking_lot::Mutex::new(Vec::new()),
             generation: AtomicU64::new(0),
             in_flight: AtomicUsize::new(0),
+            quick: Quick::new(is_leaf),
+            wall: Duration::from_millis(budget.wall_ms),
+            budget,
             name,
         });
-        let wall_until = Instant::now() + Duration::from_millis(shared.budget.wall_ms);
+        let wall_until = Instant::now() + shared.wall;
         let cx = CallContext::until(wall_until);
         let (live, _) = shared.fresh(&cx, shared.allowance(&cx, wall_until)).await.map_err(|failed| {
             let fault = match failed.failure {
@@ -421,6 +431,16 @@ impl Shared {
         }
     }
 
+    /// What a caller must hold for a call into a singleton.
+    fn fuel_needed(&self) -> u64 {
+        self.budget.fuel.min(self.budget.fuel_tree)
+    }
+
+    fn told_lost(&self, failure: &Failure) {
+        tracing::warn!(instance = %self.name, generation = self.generation.load(Ordering::Relaxed), %failure,
+            "a singleton lost its store and its state; the next call gets a fresh one");
+    }
+
     /// What a call may spend here on its own account.
     fn allowance(&self, cx: &CallContext, deadline: Instant) -> Allowance {
         Allowance { own: self.budget.fuel, tree: cx.fuel.unwrap_or(self.budget.fuel_tree), deadline }
@@ -466,7 +486,7 @@ impl Shared {
                 if cx.chain.contains(&self.uid) {
                     return Err(Failure::from(Refusal::Reentrant { instance: self.name.to_string() }).into());
                 }
-                let (held, needed) = (cx.fuel.unwrap_or(u64::MAX), self.budget.fuel.min(self.budget.fuel_tree));
+                let (held, needed) = (cx.fuel.unwrap_or(u64::MAX), self.fuel_needed());
                 if held < needed {
                     let instance = self.name.to_string();
                     return Err(Failure::from(Refusal::ShortOfFuel { instance, held, needed }).into());
@@ -549,13 +569,12 @@ impl Shared {
         args: Bytes,
     ) -> Outcome {
         // Its own deadline, not the caller's: what it calls must not fail because somebody stopped waiting.
-        let wall_until = Instant::now() + Duration::from_millis(self.budget.wall_ms);
+        let wall_until = Instant::now() + self.wall;
         let allowance = self.allowance(&cx, wall_until);
         // Taken out while the guest runs: a call that is dropped takes the store, which can't be entered again, with it.
         let (outcome, live) = self.run_in(slot.take(), at, &cx, args, allowance).await;
         if let (Err(Failed { call: CallFailed { failure, .. }, .. }), None) = (&outcome, &live) {
-            tracing::warn!(instance = %self.name, generation = self.generation.load(Ordering::Relaxed), %failure,
-                "a singleton lost its store and its state; the next call gets a fresh one");
+            self.told_lost(failure);
         }
         *slot = live;
         outcome
@@ -698,6 +717,15 @@ impl Bound for BoundInstance {
             Ok(Reply { results, fuel_used })
         })
     }
+
+    fn as_any(&self) -> Option<&dyn std::any::Any> {
+        Some(self)
+    }
+}
+
+/// The short way to what was bound, if it is an instance of this process and may be called so.
+pub(crate) fn short_way(bound: &dyn Bound) -> Option<ShortWay> {
+    ShortWay::to(bound.as_any()?.downcast_ref::<BoundInstance>()?)
 }
 
 /// One of a bounded number; leaving gives the place back.

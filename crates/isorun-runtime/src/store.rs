@@ -104,6 +104,16 @@ pub(crate) struct Underway {
     below_spent: u64,
     /// The store's fuel when it was last looked at.
     mark: u64,
+    in_place: InPlace,
+}
+
+/// Whether a call keeps its caller's thread until it ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum InPlace {
+    No,
+    Yes,
+    /// It does, and for longer than it should.
+    Long,
 }
 
 /// How much a call may spend where it runs.
@@ -128,6 +138,7 @@ impl Underway {
             own_spent: 0,
             below_spent: 0,
             mark: 0,
+            in_place: InPlace::No,
         }
     }
 
@@ -150,6 +161,11 @@ impl Underway {
         self.wall_until
     }
 
+    /// Whether the call kept its caller's thread past a tick of the clock.
+    pub(crate) fn was_long(&self) -> bool {
+        self.in_place == InPlace::Long
+    }
+
     pub(crate) fn out_of_time(&self) -> Fault {
         Fault::OutOfTime { limit_ms: self.wall_ms }
     }
@@ -169,10 +185,14 @@ pub(crate) fn new_store(
     store.limiter(|state| state.limiter_mut());
     store.set_hostcall_fuel(usize::try_from(budget.hostcall_fuel).unwrap_or(usize::MAX));
     store.set_max_component_handles(budget.max_handles as usize);
-    store.epoch_deadline_callback(|cx| {
-        let call = &cx.data().call;
+    store.epoch_deadline_callback(|mut cx| {
+        let call = &mut cx.data_mut().call;
         if Instant::now() >= call.wall_until {
             return Err(call.out_of_time().into());
+        }
+        if call.in_place != InPlace::No {
+            call.in_place = InPlace::Long;
+            return Ok(UpdateDeadline::Continue(1));
         }
         // Tokio's own yield lets timers and sockets have their turn; a plain wake-up would go before them, 60 times over.
         Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
@@ -206,7 +226,32 @@ pub(crate) fn begin(
         own_spent: 0,
         below_spent: 0,
         mark: own,
+        in_place: InPlace::No,
     };
+    Ok(())
+}
+
+/// Makes a store ready for one call that is made on its caller's stack, and makes no calls of its own.
+pub(crate) fn begin_leaf(
+    store: &mut Store<HostState>,
+    wall_until: Instant,
+    own_limit: u64,
+    tree_limit: u64,
+) -> wasmtime::Result<()> {
+    let own = own_limit.min(tree_limit);
+    store.set_fuel(own)?;
+    // The first tick may come at once.
+    store.set_epoch_deadline(2);
+    let HostState { limiter, call, .. } = store.data_mut();
+    limiter.take_refused();
+    // Nobody asks for the chain, the deadline or the trace of a call that goes no further.
+    call.wall_until = wall_until;
+    call.own_limit = own_limit;
+    call.tree_limit = tree_limit;
+    call.own_spent = 0;
+    call.below_spent = 0;
+    call.mark = own;
+    call.in_place = InPlace::Yes;
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! What stands in for an imported function whose code lives elsewhere.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 use tokio::time::timeout_at;
 use wasmtime::StoreContextMut;
 
-use crate::direct::Plan;
+use crate::instance::{ShortWay, short_way};
 use crate::store::{charge, settle};
 use crate::{HostState, LinkFailure, interpreted};
 
@@ -92,11 +92,13 @@ pub(crate) struct BoundLink {
     link: CalleeLink,
     request: BindRequest,
     bound: OnceCell<Arc<dyn Bound>>,
+    /// A shorter way to what is bound, if there is one.
+    short: OnceLock<Option<ShortWay>>,
 }
 
 impl BoundLink {
     pub(crate) fn new(link: CalleeLink, request: BindRequest) -> Self {
-        Self { link, request, bound: OnceCell::new() }
+        Self { link, request, bound: OnceCell::new(), short: OnceLock::new() }
     }
 
     pub(crate) fn link(&self) -> &CalleeLink {
@@ -110,7 +112,9 @@ impl BoundLink {
         }
         let bind = self.bound.get_or_try_init(|| self.link.callee.bind(&self.request));
         let late = |_| Failure::NotSent { cause: format!("no answer to a bind {} in time", self.link.place) };
-        timeout_at(deadline.into(), bind).await.map_err(late)?
+        let bound = timeout_at(deadline.into(), bind).await.map_err(late)??;
+        self.short.get_or_init(|| short_way(&**bound));
+        Ok(bound)
     }
 
     pub(crate) fn deadline(&self, now: Instant) -> Instant {
@@ -175,6 +179,32 @@ impl Stub {
         Self { types, function, to, index, room }
     }
 
+    /// Makes one call that can be made at once, in this process; `None` where it can't, and nothing has happened.
+    ///
+    /// The errors are as those of [`call`](Self::call).
+    pub(crate) fn call_now(
+        &self,
+        store: &mut StoreContextMut<'_, HostState>,
+        args: &Bytes,
+    ) -> Option<wasmtime::Result<Result<Bytes, Failure>>> {
+        let short = self.to.short.get()?.as_ref()?;
+        if let Err(error) = settle(store) {
+            return Some(Err(error));
+        }
+        let call = &store.data().call;
+        let now = Instant::now();
+        let deadline = call.deadline.min(self.to.deadline(now));
+        let fuel = call.tree_left();
+        Some(match short.call(self.index, now, deadline, fuel, args)? {
+            Ok(reply) => charge(store, reply.fuel_used).map(|()| Ok(reply.results)),
+            Err(CallFailed { failure, fuel_used }) => {
+                // As in `call`.
+                let _ = charge(store, fuel_used);
+                Ok(Err(failure))
+            }
+        })
+    }
+
     /// Makes one call on behalf of the guest in `store`.
     ///
     /// The outer error ends the guest; the inner one is the call's own.
@@ -221,18 +251,14 @@ impl Stub {
     }
 
     /// What the guest gets for a failed call, packed: an error value where its type has room for one.
-    pub(crate) fn failed(&self, failure: &Failure) -> wasmtime::Result<Bytes> {
+    pub(crate) fn failed(&self, failure: &Failure) -> wasmtime::Result<Vec<u8>> {
         let packed = self.room.pack(failure).ok().flatten();
-        packed.map(Bytes::from).ok_or_else(|| self.link_failure(failure.clone()).into())
+        packed.ok_or_else(|| self.link_failure(failure.clone()).into())
     }
 
-    /// What the guest gets, packed and checked: the results if they are values of its types, else a failure's.
-    pub(crate) fn results(&self, plan: &Plan, outcome: &Result<Bytes, Failure>) -> wasmtime::Result<Bytes> {
-        match outcome {
-            Ok(packed) if plan.check(packed).is_ok() => Ok(packed.clone()),
-            Ok(packed) => self.failed(&interpreted::refused_results(&self.types, &self.function, packed)),
-            Err(failure) => self.failed(failure),
-        }
+    /// What the guest gets for results that are not of its types.
+    pub(crate) fn bad_results(&self, packed: &[u8]) -> wasmtime::Result<Vec<u8>> {
+        self.failed(&interpreted::refused_results(&self.types, &self.function, packed))
     }
 
     pub(crate) fn link_failure(&self, failure: Failure) -> LinkFailure {

@@ -5,6 +5,7 @@
 //! read from the engine's own types when a component is linked, kept as a [`Plan`], and found again by the identity of
 //! the component's type table. The engine is pinned to one exact version; ADR 15 says what an upgrade has to look at.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::mem::MaybeUninit;
@@ -38,6 +39,24 @@ pub(super) struct Arguments<const N: usize>(pub(super) std::result::Result<Bytes
 pub(super) struct Outcome<const N: usize> {
     pub(super) outcome: std::result::Result<Bytes, Failure>,
     pub(super) import: Arc<Import>,
+    /// The results were packed by this process, from the same types.
+    pub(super) is_checked: bool,
+}
+
+impl<const N: usize> Outcome<N> {
+    /// What somebody told us, who may be anybody.
+    pub(super) fn told(outcome: std::result::Result<Bytes, Failure>, import: Arc<Import>) -> Self {
+        Self { outcome, import, is_checked: false }
+    }
+
+    /// What the guest gets, packed and checked.
+    fn packed(&self, plan: &Plan) -> Result<Cow<'_, [u8]>> {
+        match &self.outcome {
+            Ok(packed) if self.is_checked || plan.check(packed).is_ok() => Ok(Cow::Borrowed(packed)),
+            Ok(packed) => self.import.stub.bad_results(packed).map(Cow::Owned),
+            Err(failure) => self.import.stub.failed(failure).map(Cow::Owned),
+        }
+    }
 }
 
 /// An imported function, and how its results lie in the guest.
@@ -167,7 +186,7 @@ unsafe impl<const N: usize> Lower for Outcome<N> {
         dst: &mut MaybeUninit<[ValRaw; N]>,
     ) -> Result<()> {
         let plan = self.import.results_as(cx.types.canonical_abi(&ty))?;
-        let packed = self.import.stub.results(plan, &self.outcome)?;
+        let packed = self.packed(plan)?;
         let mut slots = [0; N];
         Lowerer::new(plan, &packed, cx).flat(&mut slots)?;
         dst.write(slots.map(ValRaw::u64));
@@ -176,7 +195,7 @@ unsafe impl<const N: usize> Lower for Outcome<N> {
 
     fn linear_lower_to_memory<T>(&self, cx: &mut LowerContext<'_, T>, ty: InterfaceType, offset: usize) -> Result<()> {
         let plan = self.import.results_as(cx.types.canonical_abi(&ty))?;
-        let packed = self.import.stub.results(plan, &self.outcome)?;
+        let packed = self.packed(plan)?;
         Lowerer::new(plan, &packed, cx).memory_at(offset)
     }
 }
