@@ -76,7 +76,8 @@ mod wasi;
 pub use dir::{WasiDir, WasiDirError};
 pub use kv::{BYTES_MAX, ENTRIES_MAX, ENTRY_BYTES, Entry, InMemoryKv, KvError};
 pub use log::{
-    LOG_LINE_BYTES_MAX, LOG_LINES_PER_SECOND_MAX, LOG_STORE_LINES_PER_SECOND_MAX, LogLevel, LogLine, Logger,
+    LOG_INSTANCE_BYTES_PER_SECOND_MAX, LOG_INSTANCE_LINES_PER_SECOND_MAX, LOG_INSTANCE_LINES_PER_SECOND_OWN,
+    LOG_INSTANCES_MAX, LOG_LINE_BYTES_MAX, LOG_LINES_PER_SECOND_MAX, LogLevel, LogLine, Logger,
 };
 pub use state::RANDOM_BYTES_MAX;
 pub use wasi::{Wasi, how_to_grant, wasi_links};

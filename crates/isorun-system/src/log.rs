@@ -1,5 +1,6 @@
 //! `isorun:log/log`: a guest's lines, bounded and made safe to show.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,17 +14,36 @@ use wasmtime::component::{ComponentType, Lift, Linker, Lower, WasmStr};
 /// Longest line that a sink is given, in bytes, with what was escaped; the rest is cut.
 pub const LOG_LINE_BYTES_MAX: usize = 4096;
 
-/// Most lines that one store may log in a second.
-pub const LOG_STORE_LINES_PER_SECOND_MAX: u32 = 100;
+/// Most lines that one instance may log in a second, in all its stores together.
+pub const LOG_INSTANCE_LINES_PER_SECOND_MAX: u32 = 100;
 
-/// Most lines in a second that one [`Logger`] takes from all stores together.
-///
-/// An instance that serves each call in a store of its own would else have a
-/// full measure for each call.
+/// How many lines of each second are an instance's own, whatever the others log.
+pub const LOG_INSTANCE_LINES_PER_SECOND_OWN: u32 = 10;
+
+/// Most lines in a second that one [`Logger`] takes beyond those that are an instance's own.
 pub const LOG_LINES_PER_SECOND_MAX: u32 = 1_000;
 
-// What one second can cost whoever keeps the lines: 4 MiB.
-const _: () = assert!(LOG_LINE_BYTES_MAX * LOG_LINES_PER_SECOND_MAX as usize <= 4 << 20);
+/// Bytes of text that a [`Logger`] reads for one instance in a second.
+///
+/// The engine gives no part of a message, and tells how long one is only by reading all of it, which `hostcall_fuel`
+/// bounds. So a message that is longer than this is read, cut and kept, and pays for itself with the seconds that follow,
+/// in which nothing is read for its instance.
+pub const LOG_INSTANCE_BYTES_PER_SECOND_MAX: u32 = 1 << 20;
+
+/// Most instances that a [`Logger`] measures at a time.
+///
+/// Of those that log in the same second; the lines of yet another one are dropped until a second has passed.
+pub const LOG_INSTANCES_MAX: usize = 256;
+
+/// What one second can bring to whoever keeps the lines, from all instances together.
+const LINES_PER_SECOND: usize =
+    LOG_LINES_PER_SECOND_MAX as usize + LOG_INSTANCES_MAX * LOG_INSTANCE_LINES_PER_SECOND_OWN as usize;
+// It can cost them 16 MiB.
+const _: () = assert!(LOG_LINE_BYTES_MAX * LINES_PER_SECOND <= 16 << 20);
+// Ordinary lines are never short of bytes before they are short of lines.
+const _: () = assert!(
+    LOG_LINE_BYTES_MAX * LOG_INSTANCE_LINES_PER_SECOND_MAX as usize <= LOG_INSTANCE_BYTES_PER_SECOND_MAX as usize
+);
 
 const INTERFACE: &str = "isorun:log/log@0.1.0";
 
@@ -58,7 +78,7 @@ pub struct LogLine<'a> {
     pub level: LogLevel,
     /// The text: one line of at most [`LOG_LINE_BYTES_MAX`] bytes, in which nothing moves a cursor.
     pub message: &'a str,
-    /// How many lines were dropped since the sink was last given one.
+    /// How many lines of this instance were dropped since the sink was last given one of it.
     pub dropped_before: u64,
 }
 
@@ -69,9 +89,11 @@ type Sink = dyn Fn(&LogLine<'_>) + Send + Sync;
 /// Lines go to `tracing`, under the target `guest`, or to a sink of one's own.
 /// A guest can write whatever it likes and as fast as it can: lines are cut at
 /// [`LOG_LINE_BYTES_MAX`], control characters are escaped, so that no line forges
-/// another or speaks to the terminal, and beyond
-/// [`LOG_STORE_LINES_PER_SECOND_MAX`] and [`LOG_LINES_PER_SECOND_MAX`] lines are
-/// dropped and counted. Cloning is cheap and gives the same log.
+/// another or speaks to the terminal, and lines beyond
+/// [`LOG_INSTANCE_LINES_PER_SECOND_MAX`] are dropped and counted, by the name of
+/// their instance. All instances share [`LOG_LINES_PER_SECOND_MAX`], but for the
+/// few lines that are each one's own, so that none can silence another. Cloning
+/// is cheap and gives the same log.
 ///
 /// ```
 /// use isorun_system::{LogLine, Logger};
@@ -86,10 +108,8 @@ pub struct Logger {
 
 struct Shared {
     sink: Box<Sink>,
-    rate: Mutex<Rate>,
+    measures: Mutex<Measures>,
     dropped: AtomicU64,
-    /// Those dropped lines that the sink was not told of yet.
-    untold: AtomicU64,
 }
 
 impl Logger {
@@ -101,33 +121,31 @@ impl Logger {
 
     /// A log whose lines go to `sink`, which is called while the guest waits: one that takes long belongs behind a queue.
     pub fn to(sink: impl Fn(&LogLine<'_>) + Send + Sync + 'static) -> Self {
-        let rate = Mutex::new(Rate::default());
-        let (dropped, untold) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { shared: Arc::new(Shared { sink: Box::new(sink), rate, dropped, untold }) }
+        let measures = Mutex::new(Measures::default());
+        Self { shared: Arc::new(Shared { sink: Box::new(sink), measures, dropped: AtomicU64::new(0) }) }
     }
 
-    /// How many lines were dropped so far, because too many came in a second.
+    /// How many lines of all instances were dropped so far, because too much came in a second.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.shared.dropped.load(Ordering::Relaxed)
     }
 
-    fn log(&self, mut cx: StoreContextMut<'_, HostState>, level: LogLevel, message: &WasmStr) -> wasmtime::Result<()> {
-        if !self.admits(cx.data_mut(), Instant::now()) {
+    fn log(&self, cx: &StoreContextMut<'_, HostState>, level: LogLevel, message: &WasmStr) -> wasmtime::Result<()> {
+        let (state, now) = (cx.data(), Instant::now());
+        let instance = state.instance();
+        if !self.shared.measures.lock().admits(instance, now) {
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);
-            self.shared.untold.fetch_add(1, Ordering::Relaxed);
             return Ok(());
         }
-        let message = one_line(&message.to_str(&cx)?);
-        let dropped_before = self.shared.untold.swap(0, Ordering::Relaxed);
-        let line = LogLine { instance: cx.data().instance(), level, message: &message, dropped_before };
-        (self.shared.sink)(&line);
+        let text = message.to_str(cx);
+        // What is no text has been read too, and can't say how far: as far as a message can be long.
+        let budget = state.limiter().budget();
+        let bytes = text.as_ref().map_or(budget.hostcall_fuel.min(budget.max_memory_bytes), |text| text.len() as u64);
+        let dropped_before = self.shared.measures.lock().read(instance, now, bytes);
+        let message = one_line(&text?);
+        (self.shared.sink)(&LogLine { instance, level, message: &message, dropped_before });
         Ok(())
-    }
-
-    fn admits(&self, state: &mut HostState, now: Instant) -> bool {
-        let StoreRate(own) = state.extension_or_insert_with(StoreRate::default);
-        own.admits(now, LOG_STORE_LINES_PER_SECOND_MAX) && self.shared.rate.lock().admits(now, LOG_LINES_PER_SECOND_MAX)
     }
 }
 
@@ -150,24 +168,80 @@ impl SystemComponent for Logger {
 
     fn install(&self, linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
         let logger = self.clone();
-        // UTF-8 is looked at in the guest's memory; text of another encoding is decoded whole before it is cut.
+        // The engine lifts a string by its place, and reads nothing before it is asked to.
         linker.instance(INTERFACE)?.func_wrap(
             "log",
             move |cx: StoreContextMut<'_, HostState>, (level, message): (LogLevel, WasmStr)| {
-                logger.log(cx, level, &message)
+                logger.log(&cx, level, &message)
             },
         )
     }
 
-    fn configure(&self, state: &mut HostState) -> wasmtime::Result<()> {
-        state.insert_extension(StoreRate::default());
+    /// Does nothing: what an instance logged is kept by its name, since its stores come and go.
+    fn configure(&self, _: &mut HostState) -> wasmtime::Result<()> {
         Ok(())
     }
 }
 
-/// What one store logged lately.
+/// What the instances logged lately.
 #[derive(Default)]
-struct StoreRate(Rate);
+struct Measures {
+    shared: Rate,
+    instances: HashMap<Box<str>, Measure>,
+}
+
+/// What one instance logged lately.
+#[derive(Default)]
+struct Measure {
+    rate: Rate,
+    /// When what was read for it is paid for.
+    paid: Option<Instant>,
+    /// Its dropped lines that the sink was not told of yet.
+    untold: u64,
+}
+
+impl Measures {
+    /// Whether a line of the instance may be read; counts it as one or the other.
+    fn admits(&mut self, instance: &str, now: Instant) -> bool {
+        if !self.instances.contains_key(instance) {
+            if self.instances.len() >= LOG_INSTANCES_MAX {
+                self.instances.retain(|_, measure| !measure.is_idle(now));
+            }
+            if self.instances.len() >= LOG_INSTANCES_MAX {
+                return false;
+            }
+            self.instances.insert(instance.into(), Measure::default());
+        }
+        let Some(measure) = self.instances.get_mut(instance) else { return false };
+        let admitted = !measure.owes(now)
+            && measure.rate.admits(now, LOG_INSTANCE_LINES_PER_SECOND_MAX)
+            && (measure.rate.lines <= LOG_INSTANCE_LINES_PER_SECOND_OWN
+                || self.shared.admits(now, LOG_LINES_PER_SECOND_MAX));
+        measure.untold += u64::from(!admitted);
+        admitted
+    }
+
+    /// Charges the instance for a line that was read; how many of its lines were dropped before, to be told of now.
+    fn read(&mut self, instance: &str, now: Instant, bytes: u64) -> u64 {
+        let Some(measure) = self.instances.get_mut(instance) else { return 0 };
+        // Below 4 GiB, as a guest's memory is, the product has room.
+        let nanos = bytes.min(u32::MAX.into()) * 1_000_000_000 / u64::from(LOG_INSTANCE_BYTES_PER_SECOND_MAX);
+        measure.paid = measure.paid.unwrap_or(now).max(now).checked_add(Duration::from_nanos(nanos)).or(measure.paid);
+        std::mem::take(&mut measure.untold)
+    }
+}
+
+impl Measure {
+    /// Whether it has read ahead by more than a second.
+    fn owes(&self, now: Instant) -> bool {
+        self.paid.is_some_and(|paid| paid.saturating_duration_since(now) > Duration::from_secs(1))
+    }
+
+    /// Whether it may be forgotten: a new one would admit the same.
+    fn is_idle(&self, now: Instant) -> bool {
+        self.paid.is_none_or(|paid| paid <= now) && self.rate.is_over(now)
+    }
+}
 
 /// Lines in the second that began with the first of them.
 #[derive(Default)]
@@ -177,8 +251,12 @@ struct Rate {
 }
 
 impl Rate {
+    fn is_over(&self, now: Instant) -> bool {
+        self.since.is_none_or(|since| now.saturating_duration_since(since) >= Duration::from_secs(1))
+    }
+
     fn admits(&mut self, now: Instant, lines_max: u32) -> bool {
-        if self.since.is_none_or(|since| now.saturating_duration_since(since) >= Duration::from_secs(1)) {
+        if self.is_over(now) {
             *self = Self { since: Some(now), lines: 0 };
         }
         let admitted = self.lines < lines_max;
@@ -223,7 +301,7 @@ fn moves(c: char) -> bool {
 fn trace(line: &LogLine<'_>) {
     let LogLine { instance, level, message, dropped_before } = line;
     if *dropped_before > 0 {
-        tracing::warn!(target: "guest", instance, dropped = dropped_before, "lines of guests were dropped");
+        tracing::warn!(target: "guest", instance, dropped = dropped_before, "lines of this instance were dropped");
     }
     match level {
         LogLevel::Trace => tracing::trace!(target: "guest", instance, "{message}"),
@@ -250,6 +328,33 @@ mod tests {
         assert!(!rate.admits(start + Duration::from_millis(999), 3));
         assert!(rate.admits(start + Duration::from_secs(1), 3));
         assert!(rate.admits(start, 3), "a clock that goes back opens no second");
+    }
+
+    #[test]
+    fn what_was_read_is_paid_for_before_more_is_read() {
+        let (start, mut measures) = (Instant::now(), Measures::default());
+        let second = u64::from(LOG_INSTANCE_BYTES_PER_SECOND_MAX);
+        let at = |seconds| start + Duration::from_secs(seconds);
+        assert!(measures.admits("a", start));
+        assert_eq!(measures.read("a", start, second), 0);
+        assert!(measures.admits("a", start), "a second ahead is allowed");
+        assert_eq!(measures.read("a", start, 63 * second), 0);
+        assert!(!measures.admits("a", at(62)));
+        assert!(measures.admits("b", at(62)), "another one owes nothing");
+        assert!(measures.admits("a", at(63)));
+        assert_eq!(measures.read("a", at(63), 1), 1);
+    }
+
+    #[test]
+    fn no_more_instances_are_measured_than_may_be_and_the_idle_ones_make_room() {
+        let (start, mut measures) = (Instant::now(), Measures::default());
+        for name in 0..LOG_INSTANCES_MAX {
+            assert!(measures.admits(&name.to_string(), start));
+        }
+        assert!(!measures.admits("one more", start));
+        assert!(measures.admits("0", start), "those that are known go on");
+        assert!(measures.admits("one more", start + Duration::from_secs(1)));
+        assert_eq!(measures.instances.len(), 1);
     }
 
     #[test]

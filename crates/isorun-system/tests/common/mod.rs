@@ -28,15 +28,28 @@ pub fn system(selector: &str, component: impl SystemComponent) -> Link {
 
 /// Links and starts; `wasm` is text or binary.
 pub async fn try_start(wasm: impl AsRef<[u8]>, links: &[Link], budget: Budget) -> Result<Instance, StartError> {
+    try_start_as("app", wasm, links, budget).await
+}
+
+async fn try_start_as(
+    name: &str,
+    wasm: impl AsRef<[u8]>,
+    links: &[Link],
+    budget: Budget,
+) -> Result<Instance, StartError> {
     let engine = WasmtimeEngine::new().unwrap();
     let bytes = wat::parse_bytes(wasm.as_ref()).unwrap().into_owned();
     let component = LoadedComponent::parse(&engine, bytes).unwrap();
     let linked = link(&component, links, &[]).await?;
-    Instance::start(linked, InstanceOptions { name: "app".into(), serving: Serving::SINGLETON, budget }).await
+    Instance::start(linked, InstanceOptions { name: name.into(), serving: Serving::SINGLETON, budget }).await
 }
 
 pub async fn start(wasm: impl AsRef<[u8]>, links: &[Link]) -> Instance {
     try_start(wasm, links, Budget::default()).await.unwrap()
+}
+
+pub async fn start_as(name: &str, wasm: impl AsRef<[u8]>, links: &[Link]) -> Instance {
+    try_start_as(name, wasm, links, Budget::default()).await.unwrap()
 }
 
 /// What keeps it from being linked.
