@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use isorun::{Ledger, REFLECT_INTERFACE, Val};
+use isorun::{INSTANCES_MAX, Ledger, REFLECT_INTERFACE, REFLECT_PAGE_MAX, Val};
 use serde_json::Value;
 
 use crate::args::{InspectArgs, Target};
@@ -32,14 +32,66 @@ pub async fn inspect(args: InspectArgs, terminal: &Terminal) -> Result<u8, Faile
     Ok(exit::OK)
 }
 
-/// The instances of a host that it lets this command call.
+/// The instances of a host that it lets this command call, asked for page by page.
 async fn instances(runtime: &isorun::Runtime, place: &PeerPlace, time: &Time) -> Result<Vec<Val>, Failed> {
     let host = runtime.remote_instance(place.transport(), &place.instance);
     describe(&host, place, time).await?;
     let list = format!("{REFLECT_INTERFACE}#instances");
-    match host.exec(&list, &[], time.options()).await.map_err(|error| Failed::call(&error))?.pop() {
-        Some(Val::List(instances)) => Ok(instances),
-        _ => Err(Failed::new(exit::FAILED, "the host did not list its instances")),
+    let (mut all, mut bytes, mut after) = (Vec::new(), 0, None);
+    loop {
+        let args = [Val::Option(after.clone().map(Box::new)), Val::U32(REFLECT_PAGE_MAX)];
+        let page = host.exec(&list, &args, time.options()).await.map_err(|error| Failed::call(&error))?;
+        let (instances, more) = page_of(page).ok_or_else(|| strange("did not list its instances"))?;
+        let last = instances.last().and_then(name).map(|name| Val::String(name.to_owned()));
+        bytes += instances.iter().map(text_bytes).sum::<usize>();
+        all.extend(instances);
+        if !more {
+            return Ok(all);
+        }
+        // A host whose pages don't go on in the order of names would be asked for ever.
+        let goes_on = match (&after, &last) {
+            (Some(Val::String(before)), Some(Val::String(last))) => before < last,
+            (_, last) => last.is_some(),
+        };
+        if !goes_on || all.len() > INSTANCES_MAX || bytes > LIST_BYTES_MAX {
+            return Err(strange("lists its instances without end"));
+        }
+        after = last;
+    }
+}
+
+/// Most bytes of names that a list is kept with; the peer says how many there are.
+const LIST_BYTES_MAX: usize = 64 << 20;
+
+/// Bytes of the texts in what a host says of an instance.
+fn text_bytes(instance: &Val) -> usize {
+    let of = |value: &Val| match value {
+        Val::String(text) => text.len(),
+        Val::List(items) => items.iter().map(|item| if let Val::String(text) = item { text.len() } else { 0 }).sum(),
+        _ => 0,
+    };
+    let Val::Record(fields) = instance else { return 0 };
+    fields.iter().map(|(_, value)| of(value)).sum()
+}
+
+fn strange(what: &str) -> Failed {
+    Failed::new(exit::FAILED, format!("the host {what}"))
+}
+
+/// The instances of an answer, and whether there are more.
+fn page_of(mut results: Vec<Val>) -> Option<(Vec<Val>, bool)> {
+    let Some(Val::Record(mut fields)) = results.pop() else { return None };
+    match (fields.pop()?, fields.pop()?) {
+        ((_, Val::Bool(more)), (_, Val::List(instances))) => Some((instances, more)),
+        _ => None,
+    }
+}
+
+fn name(instance: &Val) -> Option<&str> {
+    let Val::Record(fields) = instance else { return None };
+    match fields.first()? {
+        (_, Val::String(name)) => Some(name),
+        _ => None,
     }
 }
 

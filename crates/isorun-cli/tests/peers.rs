@@ -90,6 +90,30 @@ fn a_pool_serves_with_its_number_of_stores() {
 }
 
 #[test]
+fn all_pages_of_a_hosts_list_are_shown() {
+    let folder = Folder::new();
+    let counter = std::fs::read(folder.wat("counter")).unwrap();
+    let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let count = isorun::REFLECT_PAGE_MAX + 1;
+    let place = tokio.block_on(async {
+        let runtime = isorun::Runtime::new().unwrap();
+        let counter = runtime.builder(&runtime.load(counter).unwrap()).instantiate().await.unwrap();
+        for n in 0..count {
+            runtime.register_instance(&format!("i{n:03}"), &counter).unwrap();
+        }
+        let listener = isorun::TcpTransportListener::bind("tcp://127.0.0.1:0").await.unwrap();
+        let place = listener.local_address().to_string();
+        tokio::spawn(async move { runtime.serve(Box::new(listener)).await });
+        place
+    });
+    let done = isorun(&["inspect", &place]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    let names: Vec<_> = done.out.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
+    let expected: Vec<_> = (0..count).map(|n| format!("i{n:03}")).collect();
+    assert_eq!(names, expected);
+}
+
+#[test]
 fn a_file_and_what_is_served_of_it_have_the_same_exports() {
     let provider = prebuilt("kv-provider");
     let (_server, place) = served(&provider, &[]);

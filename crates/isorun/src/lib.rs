@@ -71,7 +71,7 @@ pub use isorun_transport_tcp::{ListenError, TcpAddress, TcpTransport, TcpTranspo
 pub use isorun_transport_tcp::{UnixAddress, UnixAddressError, UnixListenError, UnixTransport, UnixTransportListener};
 pub use linkable::{Linkable, LocalInstance, RemoteEnd};
 pub use neopack::{Decoder, Encoder};
-pub use reflect::{REFLECT_INSTANCE, REFLECT_INTERFACE};
+pub use reflect::{REFLECT_INSTANCE, REFLECT_INTERFACE, REFLECT_PAGE_MAX};
 pub use registry::{INSTANCES_MAX, RegisterError};
 pub use remote::RemoteHandle;
 pub use runtime::Runtime;

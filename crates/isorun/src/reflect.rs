@@ -7,10 +7,12 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::Bytes;
 use isorun_core::{
-    BindRequest, Bound, BoxFuture, CallContext, CallFailed, Callee, Failure, Fault, FunctionIndex, PeerIdentity,
-    Refusal, Reply,
+    BindRequest, Bound, BoxFuture, CallContext, CallFailed, Callee, FRAME_BYTES_MAX, Failure, Fault, FunctionIndex,
+    PeerIdentity, Refusal, Reply,
 };
-use isorun_ledger::{Field, Function, Interface, Ledger, LedgerError, RegistryBuilder, TypeDef, TypeName, names_match};
+use isorun_ledger::{
+    Field, Function, Interface, Ledger, LedgerError, NamedType, Param, RegistryBuilder, TypeDef, TypeName, names_match,
+};
 use isorun_runtime::wasmtime::component::Val;
 use isorun_runtime::{Serving, codec};
 
@@ -21,6 +23,23 @@ use crate::registry::Registry;
 pub const REFLECT_INSTANCE: &str = "isorun";
 /// The interface it speaks by; `wit/reflect.wit` has it.
 pub const REFLECT_INTERFACE: &str = "isorun:host/reflect@0.1.0";
+
+/// Most instances that one answer of `instances` lists, however many were asked for.
+pub const REFLECT_PAGE_MAX: u32 = 256;
+
+/// Bytes of an answer at which it ends before its last instance is listed.
+const PAGE_BYTES_MAX: usize = 1 << 20;
+/// Bytes of names among the exports of one instance; a component may have any number.
+const EXPORTS_BYTES_MAX: usize = 64 << 10;
+/// Bytes that the arguments may take once they are unpacked: no instance has a name that is longer.
+const ARGS_BYTES_MAX: u64 = 4 << 10;
+/// What a record or a name in it takes beside its text, at most.
+const ITEM_BYTES: usize = 64;
+/// The last of the exports, where the rest of them has no room.
+const LEFT_OUT: &str = "..";
+
+// A page that is one short of its end takes one more instance, with its name, and fits into a frame with it.
+const _: () = assert!(PAGE_BYTES_MAX + 2 * EXPORTS_BYTES_MAX < FRAME_BYTES_MAX / 2);
 
 /// The host, as one caller finds it.
 pub(crate) struct Reflect {
@@ -44,13 +63,20 @@ fn ledger() -> Result<&'static Ledger, Failure> {
             field("in-flight", number),
             field("exports", texts),
         ];
-        let name = TypeName { interface: Some(REFLECT_INTERFACE.into()), name: "instance".into() };
-        let instance = types.intern(TypeDef::Record(fields), Some(name))?;
+        let named = |name: &str| Some(TypeName { interface: Some(REFLECT_INTERFACE.into()), name: name.into() });
+        let instance = types.intern(TypeDef::Record(fields), named("instance"))?;
         let instances = types.intern(TypeDef::List(instance), None)?;
+        let more = types.intern(TypeDef::Bool, None)?;
+        let page =
+            types.intern(TypeDef::Record(vec![field("instances", instances), field("more", more)]), named("page"))?;
+        let after = types.intern(TypeDef::Option(text), None)?;
+        let limit = types.intern(TypeDef::U32, None)?;
         let types = Arc::new(types.finish());
         let mut interface = Interface::new(Some(REFLECT_INTERFACE.into()));
-        interface.types.push(isorun_ledger::NamedType { name: "instance".into(), ty: instance });
-        interface.functions.push(Function::new(&types, "instances", Vec::new(), Some(instances), false)?);
+        interface.types.push(NamedType { name: "instance".into(), ty: instance });
+        interface.types.push(NamedType { name: "page".into(), ty: page });
+        let params = vec![Param { name: "after".into(), ty: after }, Param { name: "limit".into(), ty: limit }];
+        interface.functions.push(Function::new(&types, "instances", params, Some(page), false)?);
         Ledger::new(types, Vec::new(), vec![interface])
     });
     made.as_ref().map_err(|error| Fault::Bug { detail: format!("the host's own types: {error}") }.into())
@@ -92,27 +118,58 @@ impl Bound for Reflect {
         Box::pin(async move {
             let ledger = ledger()?;
             let types = &ledger.types;
-            codec::decode_vals(types, [], &args, 0)
+            let Some(function) = ledger.exports.iter().flat_map(|export| &export.functions).next() else {
+                return Err(Failure::from(Fault::Bug { detail: "the host's own function is missing".into() }).into());
+            };
+            let asked = codec::decode_vals(types, function.params.iter().map(|param| param.ty), &args, ARGS_BYTES_MAX)
                 .map_err(|error| Failure::from(Refusal::BadArguments { detail: error.to_string() }))?;
-            let known = self.registry.upgrade().map(|registry| registry.seen_by(&self.caller)).unwrap_or_default();
-            let list = Val::List(known.iter().map(|(name, handle)| shown(name, handle)).collect());
-            let result =
-                ledger.exports.iter().flat_map(|export| &export.functions).find_map(|function| function.result);
-            let results = codec::encode_vals(types, result.into_iter().zip([&list]))
+            let page = self.page(&asked);
+            let results = codec::encode_vals(types, function.result.into_iter().zip([&page]))
                 .map_err(|error| Failure::from(Fault::BadResults { detail: error.to_string() }))?;
             Ok(Reply { results: results.into(), fuel_used: 0 })
         })
     }
 }
 
-fn shown(name: &str, handle: &InstanceHandle) -> Val {
-    let text = |text: String| Val::String(text);
-    let mut exports = Vec::new();
-    for export in &handle.ledger().exports {
-        match &export.name {
-            Some(name) => exports.push(text(name.clone())),
-            None => exports.extend(export.functions.iter().map(|function| text(function.name.clone()))),
+impl Reflect {
+    /// The instances after a name: at least one, if there are any, and no more than an answer has room for.
+    fn page(&self, asked: &[Val]) -> Val {
+        let (after, limit) = match asked {
+            [Val::Option(Some(after)), Val::U32(limit)] => (Some(&**after), *limit),
+            [_, Val::U32(limit)] => (None, *limit),
+            // The types that the arguments were decoded by leave nothing else.
+            _ => (None, REFLECT_PAGE_MAX),
+        };
+        let after = if let Some(Val::String(name)) = after { Some(name.as_str()) } else { None };
+        let limit = limit.clamp(1, REFLECT_PAGE_MAX) as usize;
+        let registry = self.registry.upgrade();
+        let (known, mut more) =
+            registry.map(|registry| registry.seen_by(&self.caller, after, limit)).unwrap_or_default();
+        let (mut instances, mut bytes) = (Vec::with_capacity(known.len()), 0);
+        for (name, handle) in &known {
+            if bytes > PAGE_BYTES_MAX {
+                more = true;
+                break;
+            }
+            let (instance, size) = shown(name, handle);
+            instances.push(instance);
+            bytes += size;
         }
+        Val::Record(vec![("instances".into(), Val::List(instances)), ("more".into(), Val::Bool(more))])
+    }
+}
+
+/// An instance, and about how many bytes it takes.
+fn shown(name: &str, handle: &InstanceHandle) -> (Val, usize) {
+    let text = |text: String| Val::String(text);
+    let (mut exports, mut bytes) = (Vec::new(), 0);
+    for export in handle.ledger().exports.iter().flat_map(exported) {
+        bytes += export.len() + ITEM_BYTES;
+        if bytes > EXPORTS_BYTES_MAX {
+            exports.push(text(LEFT_OUT.into()));
+            break;
+        }
+        exports.push(text(export.to_owned()));
     }
     let serving = match handle.serving() {
         Serving::Singleton { .. } => "singleton".into(),
@@ -120,11 +177,18 @@ fn shown(name: &str, handle: &InstanceHandle) -> Val {
         Serving::PerCall { .. } => "per-call".into(),
         _ => "otherwise".into(),
     };
-    Val::Record(vec![
+    let record = Val::Record(vec![
         ("name".into(), text(name.into())),
         ("serving".into(), text(serving)),
         ("generation".into(), Val::U64(handle.generation())),
         ("in-flight".into(), Val::U64(handle.in_flight() as u64)),
         ("exports".into(), Val::List(exports)),
-    ])
+    ]);
+    (record, name.len() + 4 * ITEM_BYTES + bytes.min(EXPORTS_BYTES_MAX))
+}
+
+/// The names under which an export is known: its own, or at the root those of its functions.
+fn exported(export: &Interface) -> impl Iterator<Item = &str> {
+    let functions = if export.name.is_none() { export.functions.as_slice() } else { &[] };
+    export.name.as_deref().into_iter().chain(functions.iter().map(|function| function.name.as_str()))
 }

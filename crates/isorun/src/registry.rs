@@ -1,6 +1,7 @@
 //! Instances under names, as callers find them.
 
 use std::collections::BTreeMap;
+use std::ops::Bound as RangeFrom;
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
@@ -52,11 +53,20 @@ impl Registry {
         Arc::new_cyclic(|this| Self { entries: RwLock::default(), this: this.clone() })
     }
 
-    /// The instances that this caller may call.
-    pub(crate) fn seen_by(&self, caller: &PeerIdentity) -> Vec<(String, InstanceHandle)> {
+    /// The first instances by name that this caller may call, `after` a name and `limit` of them at most; whether there
+    /// are more.
+    pub(crate) fn seen_by(
+        &self,
+        caller: &PeerIdentity,
+        after: Option<&str>,
+        limit: usize,
+    ) -> (Vec<(String, InstanceHandle)>, bool) {
         let entries = self.entries.read();
-        let seen = entries.iter().filter(|(id, entry)| entry.grants.may_serve(id, caller).is_allowed());
-        seen.map(|(id, entry)| (id.clone(), entry.handle.clone())).collect()
+        let from = after.map_or(RangeFrom::Unbounded, RangeFrom::Excluded);
+        let rest = entries.range::<str, _>((from, RangeFrom::Unbounded));
+        let mut seen = rest.filter(|(id, entry)| entry.grants.may_serve(id, caller).is_allowed());
+        let page = seen.by_ref().take(limit).map(|(id, entry)| (id.clone(), entry.handle.clone())).collect();
+        (page, seen.next().is_some())
     }
 
     /// Registers an instance, of which `audience` may call what `capability` names.
