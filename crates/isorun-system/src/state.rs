@@ -67,13 +67,13 @@ pub(crate) fn configure(
 
 /// Adds a directory.
 pub(crate) fn mount(state: &mut HostState, host: &Path, guest: &str, perms: FsPerms) -> wasmtime::Result<()> {
+    // As paths, to which `/data` and `/data/` are the same.
+    if inner(state).mounted.iter().any(|known| Path::new(known) == Path::new(guest)) {
+        return Err(wasmtime::format_err!("two folders are mounted as `{guest}`: give each a path of its own"));
+    }
     configure(state, |builder| builder.preopened_dir(host, guest, perms).map(drop))
         .map_err(|e| wasmtime::format_err!("cannot mount folder `{}` as `{guest}`: {e}", host.display()))?;
-    let mounted = &mut inner(state).mounted;
-    if mounted.iter().any(|known| known == guest) {
-        return Err(wasmtime::format_err!("two folders are mounted as `{guest}`"));
-    }
-    mounted.push(guest.to_owned());
+    inner(state).mounted.push(guest.to_owned());
     Ok(())
 }
 
