@@ -89,7 +89,10 @@ pub struct RunArgs {
 
 /// Serves a component to other processes
 ///
-/// They link to it with `--link IFACE=PLACE`, where PLACE is `tcp://HOST:PORT/NAME` or `unix:///PATH#NAME`.
+/// They link to it with `--link IFACE=PLACE`, where PLACE is `tcp://HOST:PORT/NAME` or `unix:///PATH#NAME`. Its own links
+/// are made before it listens, so what they go to is served first; where two need each other, a program of one's own can
+/// make its links lazy.
+///
 /// Prints `listening URL` to standard output once it accepts, and serves until SIGINT or SIGTERM. Then it takes nothing
 /// new, finishes the calls that run, and ends with 0; with 1 if --drain was not enough for them. A second signal ends it
 /// at once.
@@ -181,10 +184,16 @@ impl FromStr for Target {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        // What is before a name may stand there without one.
+        let host = |mark: &str, text: &'_ str| text.strip_suffix(mark).unwrap_or(text).to_owned();
         match text.split_once("://") {
             None => Ok(Self::File(text.into())),
-            Some(("tcp", rest)) if !rest.contains('/') => format!("{text}/{REFLECT_INSTANCE}").parse().map(Self::Host),
-            Some(("unix", rest)) if !rest.contains('#') => format!("{text}#{REFLECT_INSTANCE}").parse().map(Self::Host),
+            Some(("tcp", rest)) if !host("/", rest).contains('/') => {
+                format!("{}/{REFLECT_INSTANCE}", host("/", text)).parse().map(Self::Host)
+            }
+            Some(("unix", rest)) if !host("#", rest).contains('#') => {
+                format!("{}#{REFLECT_INSTANCE}", host("#", text)).parse().map(Self::Host)
+            }
             Some(_) => text.parse().map(Self::Peer),
         }
     }
@@ -255,9 +264,9 @@ pub struct GrantArgs {
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Budgets")]
 pub struct BudgetArgs {
-    /// Units of fuel, about one an instruction, for each call and all calls it makes [default: 10_000_000_000]
+    /// Fuel for each call and all calls it makes [default: 10_000_000_000]
     ///
-    /// The whole tree of calls below one is paid from N, so each `local:` component may use at most half of it in one
+    /// About one unit an instruction. The whole tree of calls below one is paid from N, so each `local:` component may use at most half of it in one
     /// call: an instance takes a call only from a caller that can still pay for all it may use. For the same reason a
     /// served instance refuses callers with less fuel than its own `serve --fuel`. By default a tree has ten times
     /// what one call has.

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::path::Path;
 
-use isorun::{CallError, Failure, Fault, InstantiateError, LinkError, LoadError, Refusal, StartError};
+use isorun::{CallError, Failure, Fault, InstantiateError, LinkError, LoadError, Refusal, StartError, names_match};
 
-use crate::place::FORMS;
+use crate::place::{FORMS, FORMS_ELSEWHERE, KV};
 
 /// All went well.
 pub const OK: u8 = 0;
@@ -31,15 +31,19 @@ macro_rules! exit_codes {
 Exit codes:
     0  it went well: ok, or a plain value
     N  the guest ended itself with code N
-    1  an err result, or any failure that is not listed here (its kind is in the text)
-    2  usage: the command line is wrong, or asks for a call that the component does not offer
-    3  link error: an import that nobody linked, or a link that does not hold
+    1  an err result, or any failure that is not listed here
+       (its kind is in the text)
+    2  usage: the command line is wrong, or asks for a call that the component
+       does not offer
+    3  link error: an import that nobody linked, or a link that does not hold,
+       such as one to a file that is not there
   124  deadline: the time of --timeout, or of the instance's own budget, ran out
   130  interrupted by SIGINT (143 by SIGTERM)
   134  trap in the guest, or in a call that it could not do without
 
 Environment:
-  ISORUN_LOG  what is logged to standard error: warn (the default), info, debug, target=level,..
+  ISORUN_LOG  what is logged to standard error: warn (the default), info, debug,
+              target=level,..
   NO_COLOR    no colours, if it is set to anything"
     };
 }
@@ -90,6 +94,18 @@ impl Failed {
         Self { text: format!("{}\n{hint}", self.text), ..self }
     }
 
+    /// The same failure of what a link goes to: what can't be read or loaded there is a link that does not hold.
+    #[must_use]
+    pub fn behind_link(self, link: &str) -> Self {
+        let failed = if self.kind == "load" { Self { code: LINK, kind: "link", ..self } } else { self };
+        failed.at(format!("--link {link}"))
+    }
+
+    /// A component's file that can't be read.
+    pub fn unread(text: impl Into<String>) -> Self {
+        Self::new(FAILED, text).kind("load")
+    }
+
     /// A component that can't be loaded.
     pub fn load(file: &Path, error: &LoadError) -> Self {
         Self::new(FAILED, format!("cannot load `{}`: {error}", file.display())).kind("load")
@@ -127,7 +143,7 @@ impl Failed {
     /// A peer that does not say what an instance offers.
     pub fn describe(place: &impl fmt::Display, failure: &Failure) -> Self {
         let failed = Self::failure(failure, &format!("cannot ask {place} what it offers: {failure}"));
-        if matches!(failure, Failure::NotSent { .. }) { failed.hint(IS_IT_SERVED) } else { failed }
+        if nobody_answers(failure) { failed.hint(IS_IT_SERVED) } else { failed }
     }
 
     fn failure(failure: &Failure, error: &impl fmt::Display) -> Self {
@@ -181,20 +197,26 @@ fn how_to_link(error: &LinkError) -> Option<String> {
         LinkError::Missing { missing, .. } => {
             let missing = missing.iter().find(|missing| missing.hint.is_none())?;
             let import = missing.interface.as_ref().or(missing.functions.first())?;
-            Some(match import.strip_prefix(KV) {
-                Some("" | "@0.1.0") => format!(
+            Some(if names_match(import, KV) {
+                format!(
                     "link it with `--link {import}=system:kv`, a store in this process, or with another place; {FORMS}"
-                ),
-                _ => format!("link it with `--link {import}=PLACE`; {FORMS}"),
+                )
+            } else {
+                format!("link it with `--link {import}=PLACE`; {FORMS_ELSEWHERE}")
             })
         }
-        LinkError::Bind { failure, .. } if matches!(**failure, Failure::NotSent { .. }) => Some(IS_IT_SERVED.into()),
+        LinkError::Bind { failure, .. } if nobody_answers(failure) => Some(IS_IT_SERVED.into()),
         _ => None,
     }
 }
 
-/// What `system:kv` is for.
-const KV: &str = "demo:kv/store";
+/// Whether there was no connection at all, and not one over which something went wrong.
+///
+/// A failure says what its caller may do and has no case for this, so its cause tells, as `isorun-core` and `isorun-rpc`
+/// word it.
+fn nobody_answers(failure: &Failure) -> bool {
+    matches!(failure, Failure::NotSent { cause } if cause.starts_with("cannot reach ") || cause.starts_with("no connection within "))
+}
 
 const IS_IT_SERVED: &str =
     "is anything served there? `isorun serve PROVIDER.wasm --listen tcp://HOST:PORT --as NAME` does";

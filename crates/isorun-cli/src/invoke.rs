@@ -59,10 +59,24 @@ fn not_exported(ledger: &Ledger, name: &str) -> Failed {
     // Whoever leaves the version out is not far off for that.
     let written = |known: &String| if name.contains('@') { known.clone() } else { unversioned(known) };
     let written: Vec<_> = names.iter().map(written).collect();
-    let near = nearest(name, written.iter().map(String::as_str));
-    let near = near.map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default();
+    let near = near(name, &written);
+    let near = if near.is_empty() { near } else { format!(" (did you mean {near}?)") };
     Failed::usage(format!("there is no exported function `{name}`{near}{}", listed(ledger)))
 }
+
+/// The full names that may have been meant.
+fn near(name: &str, full: &[String]) -> String {
+    let bare = |full: &String| full.rsplit('#').next().unwrap_or(full) == name;
+    let same: Vec<_> = full.iter().filter(|full| bare(full)).take(NEAR_MAX).map(|full| format!("`{full}`")).collect();
+    match nearest(name, full.iter().map(String::as_str)) {
+        _ if !same.is_empty() => same.join(" or "),
+        Some(near) => format!("`{near}`"),
+        None => String::new(),
+    }
+}
+
+/// Most interfaces that a message names for one function.
+const NEAR_MAX: usize = 3;
 
 fn functions(ledger: &Ledger) -> impl Iterator<Item = (String, &Function)> {
     ledger.exports.iter().flat_map(|export| {

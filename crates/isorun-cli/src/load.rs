@@ -21,7 +21,7 @@ pub fn component(runtime: &Runtime, file: &Path) -> Result<LoadedComponent, Fail
             std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
             _ => error.to_string(),
         };
-        Failed::new(FAILED, format!("cannot read `{}`: {why}", file.display()))
+        Failed::unread(format!("cannot read `{}`: {why}", file.display()))
     };
     // One byte more than a component may have is enough to refuse it.
     let mut bytes = Vec::new();
@@ -69,7 +69,13 @@ pub async fn described_with(
     if !grants.dirs.is_empty() && !imports.iter().any(imported) {
         tracing::warn!("the component does not import {FILESYSTEM}: --dir gives it nothing");
     }
-    for dir in &grants.dirs {
+    for (at, dir) in grants.dirs.iter().enumerate() {
+        if let Some(other) = grants.dirs[..at].iter().find(|other| other.guest == dir.guest) {
+            let (first, second, guest) = (other.host.display(), dir.host.display(), dir.guest.display());
+            return Err(Failed::usage(format!(
+                "--dir: two folders can't both be `{guest}` to the guest: `{first}` and `{second}`; give each a path of its own"
+            )));
+        }
         let dir = WasiDir::new(dir).map_err(|error| Failed::new(FAILED, format!("--dir: {error}")))?;
         builder = builder.link_system(FILESYSTEM, dir);
     }

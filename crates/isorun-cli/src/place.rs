@@ -17,12 +17,27 @@ use crate::args::{BudgetArgs, LinkArg};
 use crate::exit::{Failed, LINK};
 use crate::{load, terminal};
 
-/// The forms of a place, for messages.
-pub const FORMS: &str = "a place is one of
-  system:kv             a key-value store in this process's own code
+macro_rules! forms {
+    ($($host:literal)?) => {
+        concat!(
+            "a place is one of",
+            $($host,)?
+            "
   local:FILE.wasm       another component in this process
   tcp://HOST:PORT/NAME  an instance that `isorun serve` serves there
-  unix:///PATH#NAME     the same, on a Unix socket";
+  unix:///PATH#NAME     the same, on a Unix socket"
+        )
+    };
+}
+
+/// The forms of a place, for messages.
+pub const FORMS: &str = forms!("\n  system:kv             a key-value store in this process's own code");
+
+/// The forms of a place for an import that this process's own code does not serve.
+pub const FORMS_ELSEWHERE: &str = forms!();
+
+/// What `system:kv` serves.
+pub const KV: &str = "demo:kv/store@0.1.0";
 
 /// The forms of what another process serves.
 const PEER_FORMS: &str = "it is named as tcp://HOST:PORT/NAME or unix:///PATH#NAME";
@@ -104,6 +119,9 @@ impl FromStr for PeerPlace {
             Some(("tcp", rest)) => tcp(text, rest),
             #[cfg(unix)]
             Some(("unix", _)) => unix(text),
+            _ if text.ends_with(".wasm") => Err(format!(
+                "`{text}` is no served instance but a file: call it with `isorun run {text} --invoke CALL`"
+            )),
             _ => Err(format!("`{text}` is no served instance: {PEER_FORMS}")),
         }
     }
@@ -198,11 +216,12 @@ impl<'a> Places<'a> {
         Ok(match &link.place {
             Place::Kv(rules) => Linkable::system(self.store(rules)),
             Place::Local(file) if !self.starts => {
-                let component = load::component(self.runtime, file)?;
+                let component = load::component(self.runtime, file);
+                let component = component.map_err(|failed| failed.behind_link(&link.text))?;
                 Linkable::LocalInstance(LocalInstance::Unstarted { name: load::name_of(file), component })
             }
             Place::Local(file) => {
-                let found = self.instance(file).await.map_err(|failed| failed.at(format!("--link {}", link.text)))?;
+                let found = self.instance(file).await.map_err(|failed| failed.behind_link(&link.text))?;
                 Linkable::LocalInstance(found.into())
             }
             Place::Peer(place) => {
@@ -243,11 +262,39 @@ impl<'a> Places<'a> {
 }
 
 /// A component of a `local:` place whose imports would have to go somewhere.
+///
+/// What is granted to the command's own component is not granted to this one, so each import's own hint gives way to one
+/// for all of them.
 pub fn no_links(file: &Path, error: &LinkError) -> Failed {
-    Failed::new(LINK, error.to_string()).hint(format!(
-        "the component of a `local:` place gets no links and no grants; give it a process of its own, \
-         `isorun serve {} --link .. --wasi ..`, and link to it there",
-        file.display()
+    let LinkError::Missing { missing, offers } = error else { return Failed::link(error) };
+    let (mut missing, mut options) = (missing.clone(), Vec::new());
+    for import in &mut missing {
+        let package = import.interface.as_deref().and_then(|name| name.split('/').next());
+        let option = match package {
+            Some("wasi:clocks") => "--wasi clocks".to_owned(),
+            Some("wasi:random") => "--wasi random".to_owned(),
+            Some("wasi:filesystem") => "--dir HOST::GUEST".to_owned(),
+            // Its hint says that nothing grants it.
+            Some(package) if package.starts_with("wasi:") => continue,
+            _ => match import.interface.as_ref().or(import.functions.first()) {
+                Some(name) => format!("--link {name}=PLACE"),
+                None => continue,
+            },
+        };
+        import.hint = None;
+        if !options.contains(&option) {
+            options.push(option);
+        }
+    }
+    let failed = Failed::new(LINK, LinkError::Missing { missing, offers: offers.clone() }.to_string());
+    let why = "the component of a `local:` place gets no links and no grants";
+    if options.is_empty() {
+        return failed.hint(why);
+    }
+    failed.hint(format!(
+        "{why}; give it a process of its own, `isorun serve {} --listen ADDRESS {}`, and link to it there",
+        file.display(),
+        options.join(" ")
     ))
 }
 

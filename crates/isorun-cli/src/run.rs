@@ -3,7 +3,10 @@
 use std::path::Path;
 use std::time::Instant;
 
-use isorun::{CallOptions, DEADLINE_MS_DEFAULT, Failure, Fault, InstanceHandle, Ledger, Val, Wasi};
+use isorun::{
+    CallOptions, DEADLINE_MS_DEFAULT, Failure, Fault, InstanceHandle, InstantiateError, Ledger, StartError, Val, Wasi,
+    WasiFeature,
+};
 
 use crate::args::RunArgs;
 use crate::exit::{self, FAILED, Failed};
@@ -28,10 +31,16 @@ pub async fn run(args: RunArgs, terminal: &Terminal) -> Result<u8, Failed> {
     let builder = load::described(&runtime, &component, &args.links, &args.grants, wasi, &args.budget).await?;
     let starting = builder.name(name).instantiate();
     let instance = while_slow(&format!("compiling {}", args.component.display()), starting).await;
-    let instance = instance.map_err(|error| Failed::start(&error))?;
+    let unseen = prints_unseen(ledger, &args);
+    let instance = instance.map_err(|error| match &error {
+        InstantiateError::Start(StartError::Start { fault, .. }) if unseen && gave_up(fault) => {
+            Failed::start(&error).hint(UNSEEN)
+        }
+        _ => Failed::start(&error),
+    })?;
     tracing::info!(instance = instance.name(), function = call.name, "calling");
     let deadline_ms = args.budget.timeout.unwrap_or(DEADLINE_MS_DEFAULT);
-    let results = match exec(&call, &instance, CallOptions { deadline_ms }).await? {
+    let results = match exec(&call, &instance, CallOptions { deadline_ms }, unseen).await? {
         Ended::Returned(results) => results,
         Ended::Exited(code) => return Ok(code),
     };
@@ -57,6 +66,20 @@ fn wasi(args: &RunArgs) -> Wasi {
     wasi
 }
 
+/// Whether the guest may have written, and nobody saw it.
+fn prints_unseen(ledger: &Ledger, args: &RunArgs) -> bool {
+    let is_out = |name: &str| ["wasi:cli/stdout@", "wasi:cli/stderr@"].iter().any(|out| name.starts_with(out));
+    let granted = args.invoke.is_none() || args.grants.wasi.contains(&WasiFeature::Stdio);
+    !granted && ledger.imports.iter().any(|import| import.name.as_deref().is_some_and(is_out))
+}
+
+/// Whether it is the trap in which a guest's own panic ends, after it has written what went wrong.
+fn gave_up(fault: &Fault) -> bool {
+    matches!(fault, Fault::Trapped { message } if message.contains("`unreachable`"))
+}
+
+const UNSEEN: &str = "`--wasi stdio` shows what the guest prints, such as the message of a panic";
+
 fn command(ledger: &Ledger, file: &Path) -> Result<Call, Failed> {
     let command = ledger.exports.iter().find_map(|export| {
         let interface = export.name.as_deref().filter(|name| name.starts_with(COMMAND))?;
@@ -80,7 +103,7 @@ enum Ended {
     Exited(u8),
 }
 
-async fn exec(call: &Call, instance: &InstanceHandle, options: CallOptions) -> Result<Ended, Failed> {
+async fn exec(call: &Call, instance: &InstanceHandle, options: CallOptions, unseen: bool) -> Result<Ended, Failed> {
     let started = Instant::now();
     let error = match instance.exec_with(&call.name, &call.args, options).await {
         Ok(results) => return Ok(Ended::Returned(results)),
@@ -91,6 +114,9 @@ async fn exec(call: &Call, instance: &InstanceHandle, options: CallOptions) -> R
         Failure::Failed(Fault::Exited { code }) => Ok(Ended::Exited(exit::of_guest(*code))),
         // Time ran out further down a moment before it did here, and the guest had no room for that failure.
         Failure::Failed(Fault::Trapped { .. }) if late => Err(Failed::late(&error)),
+        Failure::Failed(fault) if unseen && error.link.is_none() && gave_up(fault) => {
+            Err(Failed::call(&error).hint(UNSEEN))
+        }
         _ => Err(Failed::call(&error)),
     }
 }

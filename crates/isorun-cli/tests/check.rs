@@ -77,7 +77,7 @@ fn a_local_providers_own_imports_are_told_of() {
         "",
         &["2 links do not hold", "--link demo:kv/store=local:", "gets no links", "isorun serve"],
     );
-    check(&prebuilt("kv-app"), &["--link", "*=local:no.wasm"]).check(1, "", &["cannot read `no.wasm`"]);
+    check(&prebuilt("kv-app"), &["--link", "*=local:no.wasm"]).check(3, "", &["cannot read `no.wasm`"]);
     check(&folder.wat("wasi-clocks"), &[]).check(3, "", &["--wasi clocks"]);
     check(&folder.wat("wasi-clocks"), &["--wasi", "clocks"]).check_starts(0, "wasi:");
 }

@@ -74,7 +74,12 @@ fn an_import_that_nobody_linked_or_a_link_that_does_not_hold_is_3() {
     local(&folder.wat("counter")).check(3, "", &["no such function", "demo:kv/store@0.1.0#get"]);
     // A component with imports of its own has no place beside the app; one with inert WASI has.
     local(&app).check(3, "", &["--link demo:kv/store=local:", "not linked", "isorun serve"]);
-    local(&folder.wat("wasi-clocks")).check(3, "", &["wasi:clocks/monotonic-clock", "isorun serve"]);
+    let clocks = local(&folder.wat("wasi-clocks"));
+    clocks.check(3, "", &["wasi:clocks/monotonic-clock", "isorun serve", "--wasi clocks`"]);
+    assert!(!clocks.err.contains("grant it with"), "nothing grants it here: {clocks:?}");
+    local("no/such.wasm").check(3, "", &["--link demo:kv/store=local:no/such.wasm", "no such file"]);
+    local(&folder.file("text.wasm", "(component)")).check(3, "", &["cannot load", "WebAssembly text"]);
+    isorun(&["check", &app, "--link", "*=local:no/such.wasm"]).check(3, "", &["--link *=", "no such file"]);
     local(&prebuilt("fs-app")).check(3, "", &["instance `fs-app`", "it offers: run"]);
     let clocks = folder.wat("wasi-clocks");
     isorun(&["run", &clocks, "--invoke", "run()"]).check(3, "", &["grant it with `--wasi clocks`"]);
@@ -83,10 +88,7 @@ fn an_import_that_nobody_linked_or_a_link_that_does_not_hold_is_3() {
 #[test]
 fn a_component_that_cannot_be_loaded_is_1() {
     let folder = Folder::new();
-    let app = prebuilt("kv-app");
     isorun(&["run", "no/such.wasm"]).check(1, "", &["cannot read `no/such.wasm`: no such file"]);
-    let local = ["run", &app, "--link", "*=local:no/such.wasm", "--invoke", "run(1)"];
-    isorun(&local).check(1, "", &["cannot read `no/such.wasm`: no such file"]);
     isorun(&["run", &folder.file("text.wasm", "(component)")]).check(1, "", &["text.wasm", "WebAssembly text"]);
     isorun(&["run", &folder.file("core.wasm", b"\0asm\x01\0\0\0")]).check(1, "", &["core.wasm", "core module"]);
     isorun(&["run", folder.path().to_str().unwrap()]).check(1, "", &["cannot read"]);

@@ -62,6 +62,39 @@ fn a_command_writes_to_standard_output_and_a_called_function_only_if_granted() {
 }
 
 #[test]
+fn a_guest_that_gives_up_unseen_is_told_how_to_be_seen() {
+    let folder = Folder::new();
+    let panics = folder.wat("panics");
+    let hint = "`--wasi stdio` shows what the guest prints";
+    let hidden = isorun(&["run", &panics, "--invoke", "run"]);
+    hidden.check(134, "", &["unreachable", hint]);
+    let seen = isorun(&["run", &panics, "--wasi", "stdio", "--invoke", "run"]);
+    assert!(seen.code == Some(134) && seen.err.contains("oh no") && !seen.err.contains(hint), "{seen:?}");
+    // One that can't print has nothing to show.
+    let mute = isorun(&["run", &folder.wat("trap"), "--invoke", "run"]);
+    assert!(mute.code == Some(134) && !mute.err.contains(hint), "{mute:?}");
+}
+
+#[test]
+fn two_folders_at_one_path_of_the_guest_are_2() {
+    let folder = Folder::new();
+    let dir = |guest: &str| format!("{}::{guest}", folder.path().display());
+    for (first, second) in [("/data", "/data"), ("/data", "/data/:ro"), ("/a/b", "/a/./b")] {
+        let args = [
+            "run",
+            &prebuilt("fs-app"),
+            "--dir",
+            &dir(first),
+            "--dir",
+            &dir(second),
+            "--invoke",
+            "run(\"list\", \"/\", \"\")",
+        ];
+        isorun(&args).check(2, "", &["two folders can't both be `", "a path of its own"]);
+    }
+}
+
+#[test]
 fn standard_input_that_nobody_ends_does_not_keep_the_process() {
     let folder = Folder::new();
     let (reader, mut writer) = std::io::pipe().unwrap();

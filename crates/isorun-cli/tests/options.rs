@@ -46,7 +46,7 @@ fn errors_are_one_line_of_json_on_standard_error() {
     json(&["run", &spin, "--invoke", "run", "--timeout", "50ms"], 124, "deadline");
     json(&["run", &spin, "--invoke", "run", "--fuel", "1000000"], 1, "out-of-fuel");
     json(&["run", &folder.wat("hog"), "--invoke", "run"], 1, "out-of-memory");
-    json(&["run", "no/such.wasm"], 1, "failed");
+    json(&["run", "no/such.wasm"], 1, "load");
     json(&["run", &folder.file("text.wasm", "(component)")], 1, "load");
 }
 

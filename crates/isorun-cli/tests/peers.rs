@@ -41,9 +41,13 @@ fn a_call_that_the_peer_does_not_offer_is_2() {
     let (_server, place) = served(&prebuilt("kv-provider"), &[]);
     let signature = "demo:kv/store@0.1.0#get(key: string)";
     call(&place, "demo:kv/store#gat(\"k\")", &[]).check(2, "", &["did you mean `demo:kv/store#get`?", signature]);
-    call(&place, "get(\"k\")", &[]).check(2, "", &["no exported function `get`", signature]);
+    let meant = "no exported function `get` (did you mean `demo:kv/store#get`?)";
+    call(&place, "get(\"k\")", &[]).check(2, "", &[meant, signature]);
+    call(&place, "frobnicate()", &[]).check(2, "", &["no exported function `frobnicate`; there are:"]);
+    call(&place, "demo:kv/store#get()", &[]).check(2, "", &["expected 1 argument, found 0"]);
     call(&place, "demo:kv/store#get(1)", &[]).check(2, "", &["expected string", signature]);
     call(&place, "(1)", &[]).check(2, "", &["is no call"]);
+    call("kv.wasm", "get(1)", &[]).check(2, "", &["`isorun run kv.wasm --invoke CALL`"]);
     call("127.0.0.1:7000/kv", "get(1)", &[]).check(2, "", &["tcp://HOST:PORT/NAME"]);
     call("tcp://127.0.0.1:7000", "get(1)", &[]).check(2, "", &["names no instance"]);
 }
@@ -58,6 +62,9 @@ fn an_err_result_is_1_a_trap_134_and_a_peer_or_instance_that_is_not_there_1() {
     let other = place.replace("/it", "/other");
     call(&other, "fine()", &[]).check(1, "", &["what it offers", "no such instance: `other`"]);
     call(&other, "fine()", &["-o", "json"]).check(1, "", &[r#""kind":"refused""#]);
+    let host = place.strip_suffix("it").unwrap();
+    let (bare, slash) = (isorun(&["inspect", host.trim_end_matches('/')]), isorun(&["inspect", host]));
+    assert_eq!((bare.code, &bare.out), (Some(0), &slash.out), "{slash:?}");
     let nobody = call("tcp://127.0.0.1:1/it", "fine()", &[]);
     nobody.check(1, "", &["cannot ask tcp://127.0.0.1:1/it what it offers: not sent", "isorun serve"]);
 }
@@ -74,6 +81,20 @@ fn a_peer_that_says_nothing_is_124() {
     let place = format!("tcp://{}/it", silent.local_addr().unwrap());
     call(&place, "run()", &["--timeout", "200ms"]).check(124, "", &["does not say within 200 ms"]);
     isorun(&["inspect", &place, "--timeout", "200ms"]).check(124, "", &["does not say within 200 ms"]);
+}
+
+#[test]
+fn a_peer_that_answers_something_else_is_not_said_to_be_away() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let place = format!("tcp://{}/it", listener.local_addr().unwrap());
+    let answers = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        std::io::Write::write_all(&mut stream, b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+    });
+    let done = call(&place, "run()", &[]);
+    answers.join().unwrap();
+    assert_eq!(done.code, Some(1), "{done:?}");
+    assert!(done.err.contains("cannot ask") && !done.err.contains("is anything served there?"), "{done:?}");
 }
 
 #[test]

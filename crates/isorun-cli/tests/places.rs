@@ -212,6 +212,7 @@ fn a_unix_socket_serves_as_a_port_does() {
     isorun(&["inspect", &place]).check_starts(0, "package root:component;");
     let table = "NAME  SERVES AS  GENERATION  IN FLIGHT  EXPORTS\nkv    singleton  1           0          demo:kv/store@0.1.0\n";
     isorun(&["inspect", &address]).check(0, table, &[]);
+    isorun(&["inspect", &format!("{address}#")]).check(0, table, &[]);
     isorun(&["inspect", &address, "-o", "json"])
         .check_starts(0, r#"{"ok":[{"exports":["demo:kv/store@0.1.0"],"generation":1"#);
     server.signal("-TERM");

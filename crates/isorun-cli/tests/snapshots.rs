@@ -12,7 +12,7 @@ fn folder() -> Folder {
     for (name, guest) in [("app", "kv-app"), ("kv", "kv-provider"), ("files", "fs-app")] {
         folder.file(&format!("{name}.wasm"), std::fs::read(prebuilt(guest)).unwrap());
     }
-    for guest in ["trap", "spin", "hog", "counter", "counter-app", "wasi-clocks"] {
+    for guest in ["trap", "spin", "hog", "counter", "counter-app", "wasi-clocks", "panics"] {
         folder.wat(guest);
     }
     folder.file("text.wasm", "(component)");
@@ -68,6 +68,10 @@ fn errors() {
         "run app.wasm",
         "run app.wasm --invoke 'rum(40)'",
         "run app.wasm --invoke 'run(-1)'",
+        "run app.wasm --invoke 'run()'",
+        "run kv.wasm --invoke 'get(\"k\")'",
+        "call kv.wasm 'get(\"k\")'",
+        "run files.wasm --dir .::/data --dir ..::/data/ --invoke 'run(\"list\", \"/data\", \"\")'",
         // What is no component.
         "run no-such.wasm",
         "run text.wasm",
@@ -81,6 +85,8 @@ fn errors() {
         "run app.wasm --link '*=local:app.wasm' --invoke 'run(40)'",
         "run app.wasm --link '*=local:kv.wasm' --on-failure '*=text' --invoke 'run(40)'",
         "run wasi-clocks.wasm --invoke 'run()'",
+        "run app.wasm --link '*=local:wasi-clocks.wasm' --invoke 'run(40)'",
+        "run app.wasm --link '*=local:no-such.wasm' --invoke 'run(40)'",
         "check other.wasm --link '*=local:counter.wasm'",
         "check other.wasm --link demo:kv/store=system:kv",
         // What goes wrong in a call.
@@ -88,6 +94,7 @@ fn errors() {
         "run spin.wasm --timeout 50ms --invoke 'run()'",
         "run spin.wasm --fuel 1_000_000 --invoke 'run()'",
         "run hog.wasm --invoke 'run()'",
+        "run panics.wasm --invoke 'run()'",
         "run trap.wasm -o json --invoke 'run()'",
         "-o json run app.wasm --invoke 'rum(40)'",
     ];
