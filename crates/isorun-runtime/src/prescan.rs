@@ -4,10 +4,12 @@
 //! cancelled: 118 KB of components nested 10,000 deep cost seconds and
 //! gigabytes. So whatever goes to it passes here first.
 
+mod code;
 mod weight;
 
-use wasmparser::{BinaryReaderError, Encoding, FunctionBody, Operator, Parser, Payload};
+use wasmparser::{BinaryReaderError, Encoding, Parser, Payload};
 
+use code::Code;
 use weight::Weight;
 
 /// Largest component, in bytes. A Python guest with its interpreter has 18 MiB.
@@ -29,13 +31,45 @@ pub const INSTANTIATIONS_MAX: usize = 2_000;
 ///
 /// Readers of types recurse, and this bounds their stack; real components have a handful.
 pub const NESTED_TYPES_MAX: usize = 256;
-/// Most of blocks times locals in one core function.
+/// Most items that all instances lay out together: what each imports, exports, aliases, takes and lowers.
 ///
-/// The compiler's work and memory grow with this product: 40 million take 17 s
-/// and 1.8 GB. The largest function of a JavaScript guest has 194,000.
-pub const FLOW_MAX: usize = 2_000_000;
-/// Bodies up to this are not looked into: they can't reach [`FLOW_MAX`].
-const BODY_BYTES_SMALL: usize = 4 << 10;
+/// An item that is an instance counts with all that is in it, as often as it is
+/// handed on: the compiler copies it. 20 instances of which each holds the one
+/// before it twice (340 bytes) are a million items, 21 s and 4 GiB. 50,000 take
+/// half a second and 250 MiB. A Python guest has 5,800.
+pub const LAYOUT_MAX: usize = 50_000;
+/// Most functions that all instances lift and lower together, each as often as it is.
+///
+/// One that is lowered here and lifted there is a function of the compiler's own;
+/// a hundred with 200 strings each take 1.5 s. A Python guest has 126.
+pub const CANONS_MAX: usize = 2_000;
+/// Most core types in one component, all modules together. A Python guest has 1,330.
+pub const CORE_TYPES_MAX: usize = 20_000;
+/// Most locals and parameters of all core functions together.
+///
+/// One group of locals has 5 bytes and may declare 50,000; a thousand such
+/// functions (8 KB) take 4 s. A JavaScript guest has 86,000.
+pub const LOCALS_MAX: usize = 1_000_000;
+/// Most values that calls and blocks leave beyond one each, all core functions together.
+///
+/// A call of two bytes may leave a thousand: with a million of them, 6 KB of code
+/// take 22 s and 1 GB. Compilers for one value each leave none; that is all
+/// that guests in C, Rust, JavaScript and Python come from.
+pub const HANDED_MAX: usize = 100_000;
+/// Most of blocks times values in one core function.
+///
+/// The values are locals, parameters, and operands that wait on the stack. The
+/// compiler's work and memory grow with this product: 3 million take a second,
+/// 40 million 17 s and 1.8 GB. The largest function of a JavaScript guest has 399,000.
+pub const FLOW_MAX: usize = 3_200_000;
+/// Most of blocks times values in all core functions together, each by itself.
+///
+/// This much takes 18 s, which is what a guest that brings an interpreter may
+/// take too. A JavaScript guest has 6.5 million.
+pub const FLOW_TOTAL_MAX: usize = 52_000_000;
+
+// One function alone may not use up what all have.
+const _: () = assert!(FLOW_TOTAL_MAX > 8 * FLOW_MAX);
 
 /// Why bytes were not even compiled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -92,11 +126,12 @@ pub fn prescan(bytes: &[u8]) -> Result<(), PrescanError> {
     if Parser::is_core_wasm(bytes) {
         return Err(PrescanError::CoreModule);
     }
-    let (mut depth, mut parts, mut functions) = (0usize, 0usize, 0usize);
-    let mut weight = Weight::default();
+    let (mut depth, mut parts) = (0usize, 0usize);
+    let (mut weight, mut code) = (Weight::default(), Code::default());
     for payload in Parser::new(0).parse_all(bytes) {
         let payload = payload.map_err(damaged)?;
         weight.add(&payload)?;
+        code.add(&payload)?;
         match payload {
             Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => return Err(PrescanError::CoreModule),
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {
@@ -109,17 +144,6 @@ pub fn prescan(bytes: &[u8]) -> Result<(), PrescanError> {
             Payload::ComponentTypeSection(types) => {
                 let types = bytes.get(types.range()).unwrap_or_default();
                 bound("the number of types inside types", nested_types(types), NESTED_TYPES_MAX)?;
-            }
-            Payload::CodeSectionStart { count, .. } => {
-                functions = functions.saturating_add(count as usize);
-                bound("the number of functions", functions, FUNCTIONS_MAX)?;
-            }
-            Payload::CodeSectionEntry(body) => {
-                let size = body.range().len();
-                bound("a function's body in bytes", size, FUNCTION_BYTES_MAX)?;
-                if size > BODY_BYTES_SMALL {
-                    bound("a function's blocks times its locals", flow(&body).map_err(damaged)?, FLOW_MAX)?;
-                }
             }
             _ => {}
         }
@@ -137,21 +161,6 @@ fn damaged(error: BinaryReaderError) -> PrescanError {
 /// so this is a bound; to know for certain one would have to read the types.
 fn nested_types(section: &[u8]) -> usize {
     section.windows(2).filter(|pair| matches!(pair, [0x01, 0x41 | 0x42])).count()
-}
-
-/// Blocks times locals of a function.
-fn flow(body: &FunctionBody<'_>) -> Result<usize, BinaryReaderError> {
-    let mut locals = 0usize;
-    for local in body.get_locals_reader()? {
-        locals = locals.saturating_add(local?.0 as usize);
-    }
-    let mut blocks = 0usize;
-    for operator in body.get_operators_reader()? {
-        if matches!(operator?, Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. }) {
-            blocks += 1;
-        }
-    }
-    Ok(blocks.saturating_mul(locals))
 }
 
 fn bound(what: &'static str, found: usize, limit: usize) -> Result<(), PrescanError> {
@@ -181,114 +190,4 @@ fn look(bytes: &[u8]) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn nested(depth: usize) -> Vec<u8> {
-        let mut text = String::from("(component");
-        for _ in 0..depth {
-            text += "(component";
-        }
-        text += &")".repeat(depth + 1);
-        wat::parse_str(text).unwrap()
-    }
-
-    #[test]
-    fn nesting_is_taken_at_the_limit_and_refused_past_it() {
-        assert_eq!(prescan(&nested(NESTING_MAX)), Ok(()));
-        assert_eq!(
-            prescan(&nested(NESTING_MAX + 1)),
-            Err(PrescanError::TooLarge { what: "nesting", found: NESTING_MAX + 1, limit: NESTING_MAX })
-        );
-    }
-
-    #[test]
-    fn siblings_do_not_count_as_nesting() {
-        let text = format!("(component {})", "(component)".repeat(100));
-        assert_eq!(prescan(&wat::parse_str(text).unwrap()), Ok(()));
-    }
-
-    #[test]
-    fn parts_are_taken_at_the_limit_and_refused_past_it() {
-        let many = |n| wat::parse_str(format!("(component {})", "(component)".repeat(n))).unwrap();
-        assert_eq!(prescan(&many(PARTS_MAX)), Ok(()));
-        assert!(matches!(prescan(&many(PARTS_MAX + 1)), Err(PrescanError::TooLarge { .. })));
-    }
-
-    #[test]
-    fn a_function_is_taken_at_the_limit_and_refused_past_it() {
-        // A body is its one byte of locals, one-byte instructions, and its end.
-        let body =
-            |n: usize| wat::parse_str(format!("(component (core module (func {})))", "nop ".repeat(n - 2))).unwrap();
-        assert_eq!(prescan(&body(FUNCTION_BYTES_MAX)), Ok(()));
-        assert!(matches!(
-            prescan(&body(FUNCTION_BYTES_MAX + 1)),
-            Err(PrescanError::TooLarge { found, .. }) if found == FUNCTION_BYTES_MAX + 1
-        ));
-    }
-
-    #[test]
-    fn instances_are_counted_as_often_as_they_are_made() {
-        // Each component makes `n` of the one before it.
-        let tower = |n: usize, levels: usize| {
-            let mut text = String::from("(component (component $c0 (core module $m) (core instance (instantiate $m)))");
-            for level in 1..=levels {
-                let before = format!("(alias outer 1 $c{} (component $c))", level - 1);
-                text += &format!("(component $c{level} {before} {})", "(instance (instantiate $c))".repeat(n));
-            }
-            text += &format!("(instance (instantiate $c{levels})))");
-            wat::parse_str(text).unwrap()
-        };
-        assert_eq!(prescan(&tower(10, 2)), Ok(()));
-        for (n, levels) in [(100, 3), (2, 15), (1_001, 1)] {
-            let refused = prescan(&tower(n, levels));
-            assert!(matches!(refused, Err(PrescanError::TooLarge { limit: INSTANTIATIONS_MAX, .. })), "{refused:?}");
-        }
-    }
-
-    #[test]
-    fn types_inside_types_are_refused_before_anybody_reads_them() {
-        let nested = |depth: usize| {
-            let mut types = vec![0x01];
-            for _ in 0..depth {
-                types.extend([0x41, 0x01, 0x01]);
-            }
-            types.extend([0x41, 0x00]);
-            let mut bytes = b"\0asm\x0d\0\x01\0\x07".to_vec();
-            let mut length = types.len();
-            while length > 0x7f {
-                bytes.push(length as u8 | 0x80);
-                length >>= 7;
-            }
-            bytes.push(length as u8);
-            bytes.extend(types);
-            bytes
-        };
-        // The section's own count, 1, looks like one more.
-        assert_eq!(prescan(&nested(NESTED_TYPES_MAX - 1)), Ok(()));
-        for depth in [NESTED_TYPES_MAX, 100_000] {
-            let refused = prescan(&nested(depth));
-            assert!(matches!(refused, Err(PrescanError::TooLarge { limit: NESTED_TYPES_MAX, .. })), "{refused:?}");
-        }
-    }
-
-    #[test]
-    fn a_function_that_the_compiler_would_choke_on_is_refused() {
-        let bomb = |n: usize| {
-            let locals = "i32 ".repeat(n);
-            let loops: String = (0..n).map(|at| format!("(loop (br_if 0 (local.get {at})))")).collect();
-            wat::parse_str(format!("(component (core module (func (local {locals}) {loops})))")).unwrap()
-        };
-        assert_eq!(prescan(&bomb(1_400)), Ok(()));
-        assert!(matches!(prescan(&bomb(1_500)), Err(PrescanError::TooLarge { limit: FLOW_MAX, found: 2_250_000, .. })));
-    }
-
-    #[test]
-    fn a_core_module_text_and_garbage_are_told_apart() {
-        assert_eq!(prescan(&wat::parse_str("(module)").unwrap()), Err(PrescanError::CoreModule));
-        assert_eq!(prescan(b""), Err(PrescanError::NotWasm { what: "an empty file" }));
-        assert_eq!(prescan(b"hello"), Err(PrescanError::NotWasm { what: "text" }));
-        assert!(matches!(prescan(b"\0asm"), Err(PrescanError::Damaged { .. })));
-        assert!(matches!(prescan(b"\0asm\x0d\0\x01\0\xff\xff\xff"), Err(PrescanError::Damaged { .. })));
-    }
-}
+mod tests;
