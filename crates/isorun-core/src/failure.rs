@@ -138,6 +138,22 @@ pub enum Refusal {
     },
 }
 
+impl Refusal {
+    /// Says that an instance has no such function: of that interface, or at the root where there is none.
+    ///
+    /// ```
+    /// use isorun_core::Refusal;
+    ///
+    /// let refusal = Refusal::no_such_function("kv", Some("demo:kv/store"), "get");
+    /// assert_eq!(refusal.to_string(), "no such function: `demo:kv/store#get` in instance `kv`");
+    /// ```
+    #[must_use]
+    pub fn no_such_function(instance: impl Into<String>, interface: Option<&str>, function: &str) -> Self {
+        let function = interface.map_or_else(|| function.to_owned(), |interface| format!("{interface}#{function}"));
+        Self::NoSuchFunction { instance: instance.into(), function }
+    }
+}
+
 /// Why a function that ran did not come to its end.
 ///
 /// Whatever the fault, the store it ran in is gone.

@@ -107,7 +107,7 @@ impl RemoteHandle {
         let known = self.known(deadline).await?;
         let types = &known.ledger.types;
         let Some((interface, function)) = known.ledger.exported(name) else {
-            return Err(Refusal::NoSuchFunction { instance: self.name().into(), function: name.into() }.into());
+            return Err(Refusal::no_such_function(self.name(), None, name).into());
         };
         if let Some(obstacle) = function.obstacles(types).first() {
             return Err(bad_arguments(obstacle.to_string()));

@@ -34,9 +34,7 @@ impl Unstarted {
         for (name, hash) in &want.functions {
             let exports = self.ledger.exports.iter().filter(|export| serves(export.name.as_deref()));
             let Some(found) = exports.filter_map(|export| export.function(name)).next() else {
-                let interface = want.interface.as_ref().map(|interface| format!("{interface}#")).unwrap_or_default();
-                let function = format!("{interface}{name}");
-                return Err(Refusal::NoSuchFunction { instance: self.name.clone(), function }.into());
+                return Err(Refusal::no_such_function(&self.name, want.interface.as_deref(), name).into());
             };
             if found.hash != *hash {
                 differs.get_or_insert_with(|| format!("`{name}` has other types here"));
