@@ -285,8 +285,7 @@ impl Instance {
             link: None,
         };
         let Some(at) = shared.find(function) else {
-            let (instance, function) = (shared.name.to_string(), function.to_owned());
-            return Err(error(Refusal::NoSuchFunction { instance, function }.into()));
+            return Err(error(Refusal::no_such_function(&*shared.name, None, function).into()));
         };
         let export = &shared.exports[at];
         if export.function.is_async {
@@ -680,9 +679,7 @@ fn bind(shared: &Arc<Shared>, want: &BindRequest) -> Result<Arc<dyn Bound>, Fail
         };
         let found = shared.exports.iter().position(|export| export.function.name == *name && offered(export));
         let Some(at) = found else {
-            let function =
-                want.interface.as_ref().map_or_else(|| name.clone(), |interface| format!("{interface}#{name}"));
-            return Err(Refusal::NoSuchFunction { instance: shared.name.to_string(), function }.into());
+            return Err(Refusal::no_such_function(&*shared.name, want.interface.as_deref(), name).into());
         };
         if shared.exports[at].function.hash != *hash {
             differs.get_or_insert_with(|| format!("`{name}` has other types here"));
