@@ -41,9 +41,13 @@ impl RuntimeEngine for WasmtimeEngine {
     }
 
     fn unload_component<'a>(&'a self, handle: &'a ComponentHandle) -> BoxFuture<'a, Result<(), WasmError>> {
-        let removed = self.held().components.lock().remove(&handle.handle_id());
-        let missing = || WasmError::ComponentNotFound { id: handle.id().to_string_id() };
-        Box::pin(std::future::ready(removed.map(drop).ok_or_else(missing)))
+        let mut held = self.held().components.lock();
+        let is_held = held.get(&handle.handle_id()).is_some_and(|(id, _)| id == handle.id());
+        let removed = if is_held { held.remove(&handle.handle_id()) } else { None };
+        // A component is large, and others need not wait for its end.
+        drop(held);
+        let removed = removed.map(drop).ok_or_else(|| not_held(handle));
+        Box::pin(std::future::ready(removed))
     }
 
     /// No component takes messages yet: that comes with the actors.
@@ -69,11 +73,11 @@ impl WasmtimeEngine {
     /// The compiled component behind a handle.
     ///
     /// # Errors
-    /// [`WasmError::ComponentNotFound`] once it is unloaded.
+    /// [`WasmError::ComponentNotFound`] once it is unloaded, and for a handle whose number is another component's.
     pub fn component(&self, handle: &ComponentHandle) -> Result<Component, WasmError> {
         let held = self.held().components.lock();
-        let found = held.get(&handle.handle_id()).map(|(_, component)| component.clone());
-        found.ok_or_else(|| WasmError::ComponentNotFound { id: handle.id().to_string_id() })
+        let found = held.get(&handle.handle_id()).filter(|(id, _)| id == handle.id());
+        found.map(|(_, component)| component.clone()).ok_or_else(|| not_held(handle))
     }
 
     fn no_messages(&self, handle: &ComponentHandle) -> Result<(), WasmError> {
@@ -81,6 +85,10 @@ impl WasmtimeEngine {
         let reason = format!("`{}` exports no function that takes messages", handle.id());
         Err(WasmError::RuntimeError { reason })
     }
+}
+
+fn not_held(handle: &ComponentHandle) -> WasmError {
+    WasmError::ComponentNotFound { id: handle.id().to_string_id() }
 }
 
 /// One store, made when it is wanted.

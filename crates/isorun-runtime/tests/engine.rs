@@ -1,6 +1,6 @@
 //! The engine under core's names.
 
-use isorun_core::{Budget, ComponentId, ResourceLimits, RuntimeEngine, WasmError};
+use isorun_core::{Budget, ComponentHandle, ComponentId, ResourceLimits, RuntimeEngine, WasmError};
 use isorun_runtime::wasmtime::component::{Linker, Val};
 use isorun_runtime::{HostState, StoreManager, WasmtimeEngine, apply_limits, register_host_functions, wasmtime};
 
@@ -24,6 +24,18 @@ async fn a_component_is_held_until_it_is_unloaded() {
     assert!(engine.component(&again).is_ok());
     let error = engine.load_component(&id, wat::parse_str("(module)").unwrap().into()).await.unwrap_err();
     assert!(matches!(error, WasmError::InvalidComponent { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_handle_with_the_number_of_another_component_finds_nothing() {
+    let engine = WasmtimeEngine::new().unwrap();
+    let mine = ComponentId::new("test", "mine", "0");
+    let handle = engine.load_component(&mine, spin().into()).await.unwrap();
+    let forged = ComponentHandle::new(ComponentId::new("test", "other", "0"), handle.handle_id());
+    let missing = WasmError::ComponentNotFound { id: "test/other/0".into() };
+    assert_eq!(engine.component(&forged).map(drop).unwrap_err(), missing);
+    assert_eq!(engine.unload_component(&forged).await.unwrap_err(), missing);
+    assert!(engine.component(&handle).is_ok(), "the forged handle took the component away");
 }
 
 #[tokio::test]
