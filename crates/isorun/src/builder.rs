@@ -206,6 +206,9 @@ impl InstanceBuilder {
     }
 
     /// Registers it under `id` once it has started.
+    ///
+    /// A name that can't be had is refused before anything is compiled or runs. Of two that start under one name at
+    /// the same time, the one that has started first gets it.
     #[must_use]
     pub fn register_as(mut self, id: impl Into<String>) -> Self {
         let id = id.into();
@@ -220,6 +223,9 @@ impl InstanceBuilder {
     /// [`InstantiateError`]; a link that does not hold is found before anything runs.
     pub async fn instantiate(self) -> Result<InstanceHandle, InstantiateError> {
         self.permitted()?;
+        if let Some(id) = &self.register {
+            self.runtime.shared.registry.is_free(id)?;
+        }
         let linked = link(&self.component, &self.resolved(), &self.runtime.offers()).await;
         let linked = linked.map_err(|error| StartError::from(explained(error)))?;
         let handle = InstanceHandle::new(Instance::start(linked, self.options).await?);

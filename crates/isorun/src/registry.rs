@@ -77,19 +77,16 @@ impl Registry {
         capability: &Capability,
         audience: Audience,
     ) -> Result<(), RegisterError> {
-        if !is_name(id) {
-            return Err(RegisterError::Malformed { id: id.into() });
-        }
         let mut entries = self.entries.write();
-        if entries.contains_key(id) || id == REFLECT_INSTANCE {
-            return Err(RegisterError::Taken { id: id.into() });
-        }
-        if entries.len() == INSTANCES_MAX {
-            return Err(RegisterError::Full);
-        }
+        free(&entries, id)?;
         let grants = Arc::new(Grants::new().serve_only(capability.instance(id), audience));
         entries.insert(id.to_owned(), Entry { handle: handle.clone(), grants });
         Ok(())
+    }
+
+    /// Whether that name could be given now; another may have it a moment later.
+    pub(crate) fn is_free(&self, id: &str) -> Result<(), RegisterError> {
+        free(&self.entries.read(), id)
     }
 
     pub(crate) fn unregister(&self, id: &str) -> Option<InstanceHandle> {
@@ -103,6 +100,19 @@ impl Registry {
     pub(crate) fn handles(&self) -> Vec<(String, InstanceHandle)> {
         self.entries.read().iter().map(|(id, entry)| (id.clone(), entry.handle.clone())).collect()
     }
+}
+
+fn free(entries: &BTreeMap<String, Entry>, id: &str) -> Result<(), RegisterError> {
+    if !is_name(id) {
+        return Err(RegisterError::Malformed { id: id.into() });
+    }
+    if entries.contains_key(id) || id == REFLECT_INSTANCE {
+        return Err(RegisterError::Taken { id: id.into() });
+    }
+    if entries.len() >= INSTANCES_MAX {
+        return Err(RegisterError::Full);
+    }
+    Ok(())
 }
 
 /// A name goes into places (`tcp://host:port/NAME`), so it is plain.

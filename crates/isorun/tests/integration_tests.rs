@@ -11,8 +11,9 @@ use common::{
 use isorun::wasmtime::StoreContextMut;
 use isorun::wasmtime::component::Linker;
 use isorun::{
-    CallOptions, CallTarget, Failure, Fault, HostState, InstanceHandle, LocalChannelTransport, Refusal, Runtime,
-    Serving, SystemComponent, Transport, TransportError, Val, WasiDir, call_once, wasmtime,
+    CallOptions, CallTarget, Failure, Fault, HostState, InstanceHandle, InstantiateError, LocalChannelTransport,
+    Refusal, RegisterError, Runtime, Serving, SystemComponent, Transport, TransportError, Val, WasiDir, call_once,
+    wasmtime,
 };
 use tokio::sync::Barrier;
 
@@ -250,6 +251,37 @@ async fn test_full_rpc_roundtrip() {
     // The provider lost its store and has another; the app lives on.
     assert_eq!(run(8).await, ok(Val::U32(8)));
     assert_eq!(svc.generation(), 2);
+}
+
+#[tokio::test]
+async fn a_name_that_cannot_be_had_is_refused_before_anything_is_compiled_or_runs() {
+    let runtime = Runtime::new().unwrap();
+    let spin = load(&runtime, "spin-at-start");
+    // Its types can be read, and its code is none.
+    let broken =
+        wat::parse_str("(component (core module $m (func i32.add)) (core instance (instantiate $m)))").unwrap();
+    let broken = runtime.load(broken).unwrap();
+    assert!(runtime.builder(&broken).instantiate().await.unwrap_err().to_string().contains("cannot compile"));
+    let _kv = kv_provider(&runtime, "kv").await;
+    for component in [&spin, &broken] {
+        for (id, told) in [("no name", "no instance name"), ("", "no instance name"), ("kv", "is taken")] {
+            let refused = bounded(runtime.builder(component).register_as(id).instantiate()).await.unwrap_err();
+            assert!(matches!(&refused, InstantiateError::Register(_)), "{refused}");
+            assert!(refused.to_string().contains(told), "{refused}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn of_two_that_start_under_one_name_at_once_one_gets_it() {
+    let runtime = Runtime::new().unwrap();
+    let component = load(&runtime, "counter");
+    let start = || runtime.builder(&component).register_as("counter").instantiate();
+    let (one, other) = tokio::join!(start(), start());
+    let lost = one.err().into_iter().chain(other.err()).collect::<Vec<_>>();
+    let taken = RegisterError::Taken { id: "counter".into() };
+    assert_eq!(lost, [InstantiateError::Register(taken)]);
+    assert!(runtime.instance("counter").is_some());
 }
 
 #[tokio::test]
