@@ -1,9 +1,8 @@
 //! Components from files, and instances of them as the command line describes them.
 
-use std::io::Read;
 use std::path::Path;
 
-use isorun::{COMPONENT_BYTES_MAX, InstanceBuilder, LoadedComponent, OnFailure, Runtime, Wasi, WasiDir, WasiFeature};
+use isorun::{InstanceBuilder, LoadedComponent, OnFailure, Runtime, Wasi, WasiDir, WasiFeature, read_component};
 
 use crate::args::{BudgetArgs, GrantArgs, Links};
 use crate::exit::{FAILED, Failed};
@@ -15,18 +14,8 @@ pub fn runtime() -> Result<Runtime, Failed> {
 
 /// Reads and checks the component in `file`.
 pub fn component(runtime: &Runtime, file: &Path) -> Result<LoadedComponent, Failed> {
-    let unread = |error: std::io::Error| {
-        let why = match error.kind() {
-            std::io::ErrorKind::NotFound => "no such file".to_owned(),
-            std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-            _ => error.to_string(),
-        };
-        Failed::unread(format!("cannot read `{}`: {why}", file.display()))
-    };
-    // One byte more than a component may have is enough to refuse it.
-    let mut bytes = Vec::new();
-    let opened = std::fs::File::open(file).map_err(unread)?;
-    opened.take(COMPONENT_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(unread)?;
+    let unread = |error| Failed::unread(format!("cannot read `{}`: {error}", file.display()));
+    let bytes = read_component(file).map_err(unread)?;
     runtime.load(bytes).map_err(|error| Failed::load(file, &error))
 }
 

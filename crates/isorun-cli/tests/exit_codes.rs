@@ -91,7 +91,11 @@ fn a_component_that_cannot_be_loaded_is_1() {
     isorun(&["run", "no/such.wasm"]).check(1, "", &["cannot read `no/such.wasm`: no such file"]);
     isorun(&["run", &folder.file("text.wasm", "(component)")]).check(1, "", &["text.wasm", "WebAssembly text"]);
     isorun(&["run", &folder.file("core.wasm", b"\0asm\x01\0\0\0")]).check(1, "", &["core.wasm", "core module"]);
-    isorun(&["run", folder.path().to_str().unwrap()]).check(1, "", &["cannot read"]);
+    isorun(&["run", folder.path().to_str().unwrap()]).check(1, "", &["cannot read", "this is a folder"]);
+    isorun(&["run", "/dev/zero"]).check(1, "", &["cannot read `/dev/zero`: this is a device, and no regular file"]);
+    let pipe = folder.path().join("pipe.wasm");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    isorun(&["run", pipe.to_str().unwrap()]).check(1, "", &["cannot read", "this is a pipe"]);
 }
 
 #[test]

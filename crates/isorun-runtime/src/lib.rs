@@ -45,6 +45,7 @@ mod linker;
 mod loader;
 mod manager;
 pub mod prescan;
+mod read;
 mod store;
 mod stub;
 mod system;
@@ -62,6 +63,7 @@ pub use link::{Link, LinkError, LinkTarget, Missing, Offer, Resolved, Selector, 
 pub use linker::{LinkedComponent, link, problems};
 pub use loader::{FileComponentLoader, InMemoryComponentLoader};
 pub use manager::{StoreManager, apply_limits, register_host_functions};
+pub use read::{ReadError, read_component};
 pub use store::{HostState, IsorunCtx};
 pub use stub::{CalleeLink, OnFailure, UnknownPolicy};
 pub use system::SystemComponent;

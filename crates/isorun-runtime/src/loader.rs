@@ -7,7 +7,8 @@ use bytes::Bytes;
 use isorun_core::{BoxFuture, ComponentId, ComponentLoader, WasmError};
 use parking_lot::RwLock;
 
-use crate::prescan::{COMPONENT_BYTES_MAX, prescan};
+use crate::prescan::prescan;
+use crate::read::{ReadError, read_component};
 
 /// Components in files: `base/namespace/name/instance.wasm`.
 ///
@@ -53,7 +54,7 @@ fn is_plain(name: &str) -> bool {
 impl ComponentLoader for FileComponentLoader {
     /// # Errors
     /// [`WasmError::ComponentNotFound`] for a file that isn't there or a name that can't be one;
-    /// [`WasmError::InvalidComponent`] for one that can't be read, or is over [`COMPONENT_BYTES_MAX`].
+    /// [`WasmError::InvalidComponent`] for one that can't be read, as [`read_component`] says.
     fn load_bytes<'a>(&'a self, id: &'a ComponentId) -> BoxFuture<'a, Result<Bytes, WasmError>> {
         Box::pin(async move {
             let missing = || WasmError::ComponentNotFound { id: id.to_string_id() };
@@ -85,11 +86,11 @@ fn read_below(base: &Path, path: &Path) -> Result<Option<Vec<u8>>, String> {
     if !real.starts_with(&base) {
         return Err(format!("{} leads out of {}", path.display(), base.display()));
     }
-    let size = std::fs::metadata(&real).map_err(told)?.len();
-    if size > COMPONENT_BYTES_MAX as u64 {
-        return Err(format!("{} has {size} bytes, at most {COMPONENT_BYTES_MAX} are taken", path.display()));
+    match read_component(&real) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(ReadError::NotFound) => Ok(None),
+        Err(error) => Err(format!("{}: {error}", path.display())),
     }
-    std::fs::read(&real).map(Some).map_err(told)
 }
 
 /// Components in memory.
@@ -163,6 +164,21 @@ mod tests {
         }
         let error = loader.load_bytes(&id("demo", "kv", "link")).await.unwrap_err();
         assert!(error.to_string().contains("leads out of"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_regular_file_is_refused_and_waits_for_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let base = folder.path().join("demo/kv");
+        std::fs::create_dir_all(base.join("folder.wasm")).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(base.join("pipe.wasm")).status().unwrap();
+        assert!(made.success());
+        let loader = FileComponentLoader::new(folder.path());
+        for (instance, what) in [("folder", "a folder"), ("pipe", "a pipe")] {
+            let error = loader.load_bytes(&id("demo", "kv", instance)).await.unwrap_err();
+            let WasmError::InvalidComponent { reason } = &error else { panic!("{error}") };
+            assert!(reason.contains(what), "{reason}");
+        }
     }
 
     #[tokio::test]
