@@ -3,6 +3,7 @@
 //! It takes the two places that the interpreted codec takes: an import's stub in the linker, and a call of an export.
 
 mod abi;
+mod buffer;
 mod check;
 mod lift;
 mod lower;
@@ -20,6 +21,9 @@ use wasmtime::component::{Func, LinkerInstance, TypedFunc};
 use wasmtime::{AsContext, Store};
 
 use self::abi::{Arguments, FLAT_PARAMS_MAX, FLAT_RESULTS_MAX, Given, Import, Outcome, Returned};
+pub(crate) use self::abi::Brought;
+pub(crate) use self::buffer::Packed;
+use self::lift::TooLarge;
 pub(crate) use self::plan::Plan;
 use crate::HostState;
 use crate::interpreted::Ended;
@@ -60,18 +64,22 @@ fn define_n<const N: usize, const M: usize>(
         let import = import.clone();
         let args = match args {
             Ok(args) => args,
-            Err(_) => {
+            Err(TooLarge) => {
                 let cause = format!("the arguments can't be packed: {}", too_large());
-                return Box::new(ready(Ok(Outcome::<M>::told(Err(Failure::NotSent { cause }), import))));
+                let brought = Brought::Told(Err(Failure::NotSent { cause }));
+                return Box::new(ready(Ok(Outcome::<M> { brought, import })));
             }
         };
         match import.stub.call_now(&mut store, &args) {
-            Some(Ok(outcome)) => Box::new(ready(Ok(Outcome::<M> { outcome, import, is_checked: true }))),
+            Some(Ok(brought)) => Box::new(ready(Ok(Outcome::<M> { brought, import }))),
             Some(Err(error)) => Box::new(ready(Err(error))),
-            None => Box::new(async move {
-                let outcome = import.stub.call(&mut store, args).await?;
-                Ok(Outcome::<M>::told(outcome, import))
-            }),
+            None => {
+                let args = args.freeze();
+                Box::new(async move {
+                    let brought = Brought::Told(import.stub.call(&mut store, args).await?);
+                    Ok(Outcome::<M> { brought, import })
+                })
+            }
         }
     })
 }
@@ -83,14 +91,14 @@ fn too_large() -> String {
 /// An export as the direct codec calls it.
 #[derive(Clone)]
 pub(crate) struct DirectFunc {
-    func: TypedFunc<Given, Returned>,
+    func: TypedFunc<Given<'static>, Returned>,
     params: Arc<Plan>,
 }
 
 impl DirectFunc {
     /// The function, if its types have plans.
     pub(crate) fn new(store: impl AsContext, func: Func) -> wasmtime::Result<Self> {
-        let (func, [params, _]) = abi::found(|| func.typed::<Given, Returned>(store))?;
+        let (func, [params, _]) = abi::found(|| func.typed::<Given<'static>, Returned>(store))?;
         Ok(Self { func, params })
     }
 
@@ -100,21 +108,23 @@ impl DirectFunc {
     }
 
     /// Calls it with arguments that it takes, on the stack of whoever calls.
-    pub(crate) fn call_now(&self, store: &mut Store<HostState>, packed: Bytes) -> Result<Bytes, Ended> {
-        let given = Given { packed, plan: self.params.clone() };
-        match self.func.call(&mut *store, given) {
-            Ok(Returned(returned)) => returned.map_err(|_| Ended::After(Fault::BadResults { detail: too_large() })),
-            Err(error) => Err(Ended::inside(&error, store)),
-        }
+    pub(crate) fn call_now(&self, store: &mut Store<HostState>, packed: &[u8]) -> Result<Packed, Ended> {
+        let func: TypedFunc<Given<'_>, Returned> = self.func;
+        returned(func.call(&mut *store, Given { packed, plan: &self.params }), store)
     }
 
     /// Calls it with arguments that it takes.
-    pub(crate) async fn call(&self, store: &mut Store<HostState>, packed: Bytes) -> Result<Bytes, Ended> {
-        let given = Given { packed, plan: self.params.clone() };
-        match self.func.call_async(&mut *store, given).await {
-            Ok(Returned(Ok(packed))) => Ok(packed),
-            Ok(Returned(Err(_))) => Err(Ended::After(Fault::BadResults { detail: too_large() })),
-            Err(error) => Err(Ended::inside(&error, store)),
-        }
+    pub(crate) async fn call(&self, store: &mut Store<HostState>, packed: &[u8]) -> Result<Bytes, Ended> {
+        let func: TypedFunc<Given<'_>, Returned> = self.func;
+        let called = func.call_async(&mut *store, Given { packed, plan: &self.params }).await;
+        returned(called, store).map(Packed::freeze)
+    }
+}
+
+fn returned(called: wasmtime::Result<Returned>, store: &mut Store<HostState>) -> Result<Packed, Ended> {
+    match called {
+        Ok(Returned(Ok(packed))) => Ok(packed),
+        Ok(Returned(Err(TooLarge))) => Err(Ended::After(Fault::BadResults { detail: too_large() })),
+        Err(error) => Err(Ended::inside(&error, store)),
     }
 }

@@ -253,7 +253,11 @@ impl Instance {
     /// Calls that run now.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        self.shared.in_flight.load(Ordering::Relaxed)
+        match self.shared.serving {
+            // Calls of the short way are not counted one by one.
+            Serving::Singleton { .. } => usize::from(self.shared.live.try_lock().is_err()),
+            Serving::Pool { .. } | Serving::PerCall { .. } => self.shared.in_flight.load(Ordering::Relaxed),
+        }
     }
 
     /// The exported function of that name and its types' table.
@@ -647,7 +651,7 @@ impl Shared {
             }
         };
         match callable {
-            Callable::Direct(func) if func.takes(&args) => func.call(store, args).await,
+            Callable::Direct(func) if func.takes(&args) => func.call(store, &args).await,
             Callable::Direct(_) => Err(Ended::Before(interpreted::refused(types, function, &args))),
             Callable::Interpreted(func) => interpreted::call(store, *func, types, function, &args).await,
         }

@@ -10,6 +10,7 @@ use tokio::sync::OnceCell;
 use tokio::time::timeout_at;
 use wasmtime::StoreContextMut;
 
+use crate::direct::Brought;
 use crate::instance::{ShortWay, short_way};
 use crate::store::{charge, settle};
 use crate::{HostState, LinkFailure, interpreted};
@@ -185,8 +186,8 @@ impl Stub {
     pub(crate) fn call_now(
         &self,
         store: &mut StoreContextMut<'_, HostState>,
-        args: &Bytes,
-    ) -> Option<wasmtime::Result<Result<Bytes, Failure>>> {
+        args: &[u8],
+    ) -> Option<wasmtime::Result<Brought>> {
         let short = self.to.short.get()?.as_ref()?;
         if let Err(error) = settle(store) {
             return Some(Err(error));
@@ -196,11 +197,11 @@ impl Stub {
         let deadline = call.deadline.min(self.to.deadline(now));
         let fuel = call.tree_left();
         Some(match short.call(self.index, now, deadline, fuel, args)? {
-            Ok(reply) => charge(store, reply.fuel_used).map(|()| Ok(reply.results)),
+            Ok((results, fuel_used)) => charge(store, fuel_used).map(|()| Brought::Ours(results)),
             Err(CallFailed { failure, fuel_used }) => {
                 // As in `call`.
                 let _ = charge(store, fuel_used);
-                Ok(Err(failure))
+                Ok(Brought::Told(Err(failure)))
             }
         })
     }

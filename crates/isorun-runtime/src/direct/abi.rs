@@ -6,12 +6,12 @@
 //! the component's type table. The engine is pinned to one exact version; ADR 15 says what an upgrade has to look at.
 
 use std::borrow::Cow;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::mem::MaybeUninit;
 use std::sync::{Arc, LazyLock, Weak};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use isorun_core::Failure;
 use isorun_ledger::{Case, Field, RegistryBuilder, TypeDef, TypeId};
 use parking_lot::RwLock;
@@ -22,6 +22,7 @@ use wasmtime::component::__internal::{
 use wasmtime::component::{ComponentNamedList, ComponentType, Lift, Lower};
 use wasmtime::{Result, ValRaw, bail, format_err};
 
+use super::buffer::Packed;
 use super::lift::{Encoding, LiftError, Lifter, Slots, TooLarge};
 use super::lower::{Guest, Lowerer};
 use super::plan::Plan;
@@ -33,28 +34,30 @@ pub(super) const FLAT_PARAMS_MAX: usize = 16;
 pub(super) const FLAT_RESULTS_MAX: usize = 1;
 
 /// A guest's arguments to an import, packed; `N` is the number of core values they are passed in.
-pub(super) struct Arguments<const N: usize>(pub(super) std::result::Result<Bytes, TooLarge>);
+pub(super) struct Arguments<const N: usize>(pub(super) std::result::Result<Packed, TooLarge>);
 
 /// What a call of an import brought, on its way to the guest; `N` is the number of core values it is returned in.
 pub(super) struct Outcome<const N: usize> {
-    pub(super) outcome: std::result::Result<Bytes, Failure>,
+    pub(super) brought: Brought,
     pub(super) import: Arc<Import>,
-    /// The results were packed by this process, from the same types.
-    pub(super) is_checked: bool,
+}
+
+/// What a call brought.
+pub(crate) enum Brought {
+    /// Results that this process packed, from the same types.
+    Ours(Packed),
+    /// What somebody told us, who may be anybody.
+    Told(std::result::Result<Bytes, Failure>),
 }
 
 impl<const N: usize> Outcome<N> {
-    /// What somebody told us, who may be anybody.
-    pub(super) fn told(outcome: std::result::Result<Bytes, Failure>, import: Arc<Import>) -> Self {
-        Self { outcome, import, is_checked: false }
-    }
-
     /// What the guest gets, packed and checked.
     fn packed(&self, plan: &Plan) -> Result<Cow<'_, [u8]>> {
-        match &self.outcome {
-            Ok(packed) if self.is_checked || plan.check(packed).is_ok() => Ok(Cow::Borrowed(packed)),
-            Ok(packed) => self.import.stub.bad_results(packed).map(Cow::Owned),
-            Err(failure) => self.import.stub.failed(failure).map(Cow::Owned),
+        match &self.brought {
+            Brought::Ours(packed) => Ok(Cow::Borrowed(packed)),
+            Brought::Told(Ok(packed)) if plan.check(packed).is_ok() => Ok(Cow::Borrowed(packed)),
+            Brought::Told(Ok(packed)) => self.import.stub.bad_results(packed).map(Cow::Owned),
+            Brought::Told(Err(failure)) => self.import.stub.failed(failure).map(Cow::Owned),
         }
     }
 }
@@ -76,13 +79,13 @@ impl Import {
 }
 
 /// Checked arguments on their way to an export.
-pub(crate) struct Given {
-    pub(crate) packed: Bytes,
-    pub(crate) plan: Arc<Plan>,
+pub(super) struct Given<'a> {
+    pub(super) packed: &'a [u8],
+    pub(super) plan: &'a Plan,
 }
 
 /// What an export returned, packed.
-pub(crate) struct Returned(pub(crate) std::result::Result<Bytes, TooLarge>);
+pub(super) struct Returned(pub(super) std::result::Result<Packed, TooLarge>);
 
 // SAFETY: `Lower` is an array of `ValRaw`. `ABI` says nothing of the type, which differs from function to function: the
 // engine uses it only to reserve memory for parameters past 16 core values and for results past one, and `flatten_count`
@@ -111,7 +114,7 @@ unsafe impl<const N: usize> ComponentType for Outcome<N> {
 // SAFETY: as for `Arguments`, with 16 core values for any function: `linear_lower_to_flat` writes all 16, and reserves
 // memory itself where the parameters don't fit.
 #[allow(unsafe_code)]
-unsafe impl ComponentType for Given {
+unsafe impl ComponentType for Given<'_> {
     type Lower = [ValRaw; FLAT_PARAMS_MAX];
     const ABI: CanonicalAbiInfo = CanonicalAbiInfo::ZERO;
 
@@ -140,7 +143,7 @@ unsafe impl<const N: usize> ComponentNamedList for Arguments<N> {}
 unsafe impl<const N: usize> ComponentNamedList for Outcome<N> {}
 // SAFETY: as above.
 #[allow(unsafe_code)]
-unsafe impl ComponentNamedList for Given {}
+unsafe impl ComponentNamedList for Given<'_> {}
 // SAFETY: as above.
 #[allow(unsafe_code)]
 unsafe impl ComponentNamedList for Returned {}
@@ -202,7 +205,7 @@ unsafe impl<const N: usize> Lower for Outcome<N> {
 
 // SAFETY: as above.
 #[allow(unsafe_code)]
-unsafe impl Lower for Given {
+unsafe impl Lower for Given<'_> {
     fn linear_lower_to_flat<T>(
         &self,
         cx: &mut LowerContext<'_, T>,
@@ -210,7 +213,7 @@ unsafe impl Lower for Given {
         dst: &mut MaybeUninit<[ValRaw; FLAT_PARAMS_MAX]>,
     ) -> Result<()> {
         let mut slots = [0; FLAT_PARAMS_MAX];
-        let lowerer = Lowerer::new(&self.plan, &self.packed, cx);
+        let lowerer = Lowerer::new(self.plan, self.packed, cx);
         if self.plan.flat as usize <= FLAT_PARAMS_MAX {
             lowerer.flat(&mut slots)?;
         } else {
@@ -236,27 +239,23 @@ fn lift(
     cx: &mut LiftContext<'_>,
     ty: InterfaceType,
     source: Source<'_>,
-) -> Result<std::result::Result<Bytes, TooLarge>> {
-    let plan = known(cx.types, ty)?;
-    let memory = cx.memory();
-    let encoding = encoding(cx.options().string_encoding);
-    // The guest doesn't run while its values are lifted, so nobody else can want the buffer meanwhile.
-    let mut buffer = BUFFER.take();
-    if buffer.capacity() < BUFFER_BYTES_LEAST {
-        buffer.reserve(BUFFER_BYTES);
-    }
-    let charge = |bytes: usize| cx.consume_fuel(bytes);
-    let mut lifter = Lifter { plan: &plan, memory, encoding, charge, out: &mut buffer, start: 0 };
-    let lifted = match source {
-        Source::Flat(slots) => lifter.flat(slots),
-        Source::Memory(at) => lifter.memory(at),
-        Source::FlatOrPointer(slots) if plan.flat as usize <= FLAT_RESULTS_MAX => lifter.flat(&slots[..]),
-        Source::FlatOrPointer([pointer]) => lifter.memory(pointer.get_u32() as usize),
-    };
-    let packed = buffer.split();
-    BUFFER.set(buffer);
+) -> Result<std::result::Result<Packed, TooLarge>> {
+    let types = cx.types;
+    let mut packed = Packed::new();
+    let lifted = with_known(types, ty, |plan| {
+        let encoding = encoding(cx.options().string_encoding);
+        let memory = cx.memory();
+        let charge = |bytes: usize| cx.consume_fuel(bytes);
+        let mut lifter = Lifter { plan, memory, encoding, charge, out: packed.buffer(), start: 0 };
+        Ok(match source {
+            Source::Flat(slots) => lifter.flat(slots),
+            Source::Memory(at) => lifter.memory(at),
+            Source::FlatOrPointer(slots) if plan.flat as usize <= FLAT_RESULTS_MAX => lifter.flat(&slots[..]),
+            Source::FlatOrPointer([pointer]) => lifter.memory(pointer.get_u32() as usize),
+        })
+    })?;
     match lifted {
-        Ok(()) => Ok(Ok(packed.freeze())),
+        Ok(()) => Ok(Ok(packed)),
         Err(LiftError::TooLarge) => Ok(Err(TooLarge)),
         Err(LiftError::Guest(error)) => Err(error),
     }
@@ -332,15 +331,10 @@ struct Plans {
 
 /// Plans that each thread finds without a lock.
 const RECENT: usize = 64;
-/// A buffer's first size, in bytes; many small values share one.
-const BUFFER_BYTES: usize = 16 << 10;
-/// Bytes left in a buffer at which a new one is taken, so that small values need not grow it.
-const BUFFER_BYTES_LEAST: usize = 256;
 /// Plans that are kept before dropped components are looked for.
 const PLANS_FEW: usize = 256;
 
 thread_local! {
-    static BUFFER: Cell<BytesMut> = Cell::new(BytesMut::new());
     static RECENTLY: RefCell<[Option<Known>; RECENT]> = const { RefCell::new([const { None }; RECENT]) };
     /// Plans that type checks on this thread came upon, for [`found`].
     static FOUND: RefCell<Vec<Arc<Plan>>> = const { RefCell::new(Vec::new()) };
@@ -359,15 +353,22 @@ pub(super) fn found<T>(check: impl FnOnce() -> Result<T>) -> Result<(T, [Arc<Pla
 /// The plan of a list of types; made at the first time, which is when a link is made.
 fn known(types: &Arc<ComponentTypes>, ty: InterfaceType) -> Result<Arc<Plan>> {
     let InterfaceType::Tuple(tuple) = ty else { bail!("bug: a function's parameters are a tuple") };
+    shared(types, ty, (Arc::as_ptr(types) as usize, tuple.as_u32()))
+}
+
+/// As [`known`], for a call: without a lock, and without taking a share of the plan.
+///
+/// What `with` does must not get here again; no guest runs while its values are lifted.
+fn with_known<T>(types: &Arc<ComponentTypes>, ty: InterfaceType, with: impl FnOnce(&Plan) -> Result<T>) -> Result<T> {
+    let InterfaceType::Tuple(tuple) = ty else { bail!("bug: a function's parameters are a tuple") };
     let tuple = tuple.as_u32();
     let address = Arc::as_ptr(types) as usize;
     let slot = (address / align_of::<ComponentTypes>() / 8).wrapping_add(tuple as usize) % RECENT;
     RECENTLY.with_borrow_mut(|recent| match &recent[slot] {
-        Some(known) if known.is(types, tuple) => Ok(known.plan.clone()),
+        Some(known) if known.is(types, tuple) => with(&known.plan),
         Some(_) | None => {
             let plan = shared(types, ty, (address, tuple))?;
-            recent[slot] = Some(Known { types: Arc::downgrade(types), tuple, plan: plan.clone() });
-            Ok(plan)
+            with(&recent[slot].insert(Known { types: Arc::downgrade(types), tuple, plan }).plan)
         }
     })
 }

@@ -129,14 +129,14 @@ impl Subject {
         flat.call_async(&mut store, std::slice::from_ref(val), &mut nothing).await.unwrap();
         assert_eq!(hatch.seen.lock().unwrap().pop().unwrap(), packed, "lifted flat\n{wit}\n{val:?}");
         let direct = DirectFunc::new(&store, flat).unwrap();
-        let returned = direct.call(&mut store, packed.clone()).await.ok().unwrap();
+        let returned = direct.call(&mut store, &packed).await.ok().unwrap();
         assert_eq!(returned, empty);
         assert_eq!(hatch.seen.lock().unwrap().pop().unwrap(), packed, "lowered and lifted flat\n{wit}\n{val:?}");
         let mut got = [Val::Bool(false)];
         get.call_async(&mut store, &[], &mut got).await.unwrap();
         assert_eq!(self.pack(self.ty, &got[0]), packed, "lowered as a result\n{wit}\n{val:?}");
         let direct = DirectFunc::new(&store, whole).unwrap();
-        let returned = direct.call(&mut store, packed_big.clone()).await.ok().unwrap();
+        let returned = direct.call(&mut store, &packed_big).await.ok().unwrap();
         assert_eq!(returned, packed_big, "lowered to memory and lifted from it\n{wit}\n{val:?}");
 
         // Imports by the engine's values.
@@ -145,11 +145,11 @@ impl Subject {
         let func = |name: &str, store: &mut Store<HostState>| -> Func { instance.get_func(store, name).unwrap() };
         let (flat, get, whole) = (func("flat", &mut store), func("get", &mut store), func("big", &mut store));
         let direct = DirectFunc::new(&store, flat).unwrap();
-        direct.call(&mut store, packed.clone()).await.ok().unwrap();
+        direct.call(&mut store, &packed).await.ok().unwrap();
         let taken = seen.lock().unwrap().pop().unwrap();
         assert_eq!(self.pack(self.ty, &taken), packed, "lowered flat\n{wit}\n{val:?}");
         let direct = DirectFunc::new(&store, get).unwrap();
-        let returned = direct.call(&mut store, empty).await.ok().unwrap();
+        let returned = direct.call(&mut store, &empty).await.ok().unwrap();
         assert_eq!(returned, packed, "lifted as a result\n{wit}\n{val:?}");
         let mut got = [Val::Bool(false)];
         whole.call_async(&mut store, std::slice::from_ref(&big), &mut got).await.unwrap();

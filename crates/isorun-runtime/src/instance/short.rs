@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use bytes::Bytes;
-use isorun_core::{CallFailed, Failure, Fault, FunctionIndex, Reply};
+use isorun_core::{CallFailed, Failure, Fault, FunctionIndex};
 
-use super::{BoundInstance, Callable, Counted, Live, Serving, Shared};
+use super::{BoundInstance, Callable, Live, Serving, Shared};
+use crate::direct::Packed;
 use crate::interpreted::Ended;
 use crate::store::{begin_leaf, settle};
 use wasmtime::AsContextMut;
@@ -56,8 +56,8 @@ impl ShortWay {
         now: Instant,
         deadline: Instant,
         fuel: u64,
-        args: &Bytes,
-    ) -> Option<Result<Reply, CallFailed>> {
+        args: &[u8],
+    ) -> Option<Result<(Packed, u64), CallFailed>> {
         let at = *self.table.get(function.0 as usize)?;
         self.shared.call_now(at, now, deadline, fuel, args)
     }
@@ -70,8 +70,8 @@ impl Shared {
         now: Instant,
         deadline: Instant,
         fuel: u64,
-        args: &Bytes,
-    ) -> Option<Result<Reply, CallFailed>> {
+        args: &[u8],
+    ) -> Option<Result<(Packed, u64), CallFailed>> {
         let wall_until = now + self.wall;
         if !self.quick.is() || fuel < self.fuel_needed() || wall_until > deadline {
             return None;
@@ -79,12 +79,11 @@ impl Shared {
         let mut slot = self.live.try_lock().ok()?;
         let Live { store, funcs, .. } = slot.as_mut()?;
         let Some(Some(Callable::Direct(func))) = funcs.get(at) else { return None };
-        let _running = Counted::up_to(&self.in_flight, usize::MAX);
         if let Err(error) = begin_leaf(store, wall_until, self.budget.fuel, fuel) {
             *slot = None;
             return Some(Err(Failure::from(Fault::Bug { detail: format!("{error:#}") }).into()));
         }
-        let ended = func.call_now(store, args.clone());
+        let ended = func.call_now(store, args);
         let fuel_used = match settle(&mut store.as_context_mut()) {
             Ok(()) => store.data().call.spent(),
             Err(_) => 0,
@@ -93,7 +92,7 @@ impl Shared {
             self.quick.no_more();
         }
         Some(match ended {
-            Ok(results) => Ok(Reply { results, fuel_used }),
+            Ok(results) => Ok((results, fuel_used)),
             Err(Ended::Before(failure)) => Err(CallFailed { failure, fuel_used }),
             Err(Ended::After(fault)) => Err(CallFailed { failure: fault.into(), fuel_used }),
             Err(Ended::Inside(fault, _)) => {
