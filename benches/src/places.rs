@@ -5,7 +5,7 @@ use std::sync::Arc;
 use isorun::wasmtime::StoreContextMut;
 use isorun::wasmtime::component::Linker;
 use isorun::{
-    Budget, CallOptions, HostState, InstanceBuilder, InstanceHandle, Listener, LocalChannelTransport, Runtime,
+    Budget, CallOptions, HostState, InstanceBuilder, InstanceHandle, Listener, LocalChannelTransport, Runtime, Serving,
     SystemComponent, TcpTransport, TcpTransportListener, Val, wasmtime,
 };
 
@@ -44,9 +44,11 @@ impl Places {
 
         let component = near.load(guest(CALLER)?)?;
         let caller = || near.builder(&component).budget(batch());
-        let places: [(&str, InstanceBuilder); 4] = [
+        let fresh = near.builder(&near.load(guest(CALLEE)?)?).serving(Serving::PER_CALL).instantiate().await?;
+        let places: [(&str, InstanceBuilder); 5] = [
             ("host", caller().link_system("*", Host)),
             ("local", caller().link_local("*", &neighbour)),
+            ("per-call", caller().link_local("*", &fresh)),
             ("channel", caller().link_remote("*", Arc::new(channel), CALLEE)),
             ("tcp", caller().link_remote("*", Arc::new(tcp), CALLEE)),
         ];

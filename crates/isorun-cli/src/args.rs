@@ -166,6 +166,10 @@ pub struct InspectArgs {
     #[arg(value_name = "FILE|PLACE")]
     pub target: Target,
 
+    /// Shows how each function's values are translated: by which codec, in how many core values, with which copies
+    #[arg(long)]
+    pub plan: bool,
+
     /// How long a peer may take to answer, like 500ms or 5s [default: 30s]
     #[arg(long, value_name = "TIME", value_parser = units::milliseconds)]
     pub timeout: Option<u64>,

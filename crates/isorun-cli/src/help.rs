@@ -108,6 +108,7 @@ pub const INSPECT: &str = examples! {
     "isorun inspect tcp://127.0.0.1:7000/kv"
     "isorun inspect tcp://127.0.0.1:7000"
     "isorun inspect app.wasm -o json"
+    "isorun inspect app.wasm --plan"
 };
 
 pub const CHECK: &str = examples! {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use isorun::{INSTANCES_MAX, Ledger, REFLECT_INTERFACE, REFLECT_PAGE_MAX, Val};
+use isorun::{CodecPlan, INSTANCES_MAX, Ledger, REFLECT_INTERFACE, REFLECT_PAGE_MAX, Val};
 use serde_json::Value;
 
 use crate::args::{InspectArgs, Target};
@@ -22,14 +22,41 @@ pub async fn inspect(args: InspectArgs, terminal: &Terminal) -> Result<u8, Faile
             let instance = runtime.remote_instance(place.transport(), &place.instance);
             describe(&instance, place, &time).await?
         }
+        Target::Host(_) if args.plan => {
+            return Err(Failed::usage("--plan: a host has no functions; name one of its instances, or a component's file"));
+        }
         Target::Host(place) => {
             let instances = instances(&runtime, place, &time).await?;
             terminal.result(|| table(&instances), || instances.iter().map(json::value).collect::<Value>())?;
             return Ok(exit::OK);
         }
     };
+    if args.plan {
+        terminal.result(|| plans(&ledger), || json::plans(&ledger))?;
+        return Ok(exit::OK);
+    }
     terminal.result(|| ledger.to_string().trim_end().to_owned(), || json::ledger(&ledger))?;
     Ok(exit::OK)
+}
+
+/// How the values of each function are translated, a line for each.
+fn plans(ledger: &Ledger) -> String {
+    let mut rows = Vec::new();
+    for (side, interfaces) in [("import", &ledger.imports), ("export", &ledger.exports)] {
+        for interface in interfaces {
+            for function in &interface.functions {
+                let name = &function.name;
+                let label = interface.name.as_ref().map_or_else(|| name.clone(), |it| format!("{it}#{name}"));
+                let how = match CodecPlan::of(&ledger.types, function) {
+                    Ok(plan) => format!("direct  takes {}; gives {}", plan.params, plan.results),
+                    Err(why) => format!("none    {why}"),
+                };
+                rows.push((format!("{side} {label}"), how));
+            }
+        }
+    }
+    let width = rows.iter().map(|(label, _)| label.chars().count()).max().unwrap_or(0);
+    rows.iter().map(|(label, how)| format!("{label:<width$}  {how}")).collect::<Vec<_>>().join("\n")
 }
 
 /// The instances of a host that it lets this command call, asked for page by page.

@@ -1,6 +1,6 @@
 //! What `-o json` prints. `--help` documents it.
 
-use isorun::{Function, Interface, Ledger, TypeRegistry, Val};
+use isorun::{CodecPlan, Function, Interface, Ledger, PlanSide, TypeRegistry, Val};
 use serde_json::{Map, Value, json};
 
 /// A result, as text and as a value. The text is the proof that it is nested no deeper than text may be.
@@ -63,6 +63,34 @@ fn float(it: f64) -> Value {
 pub fn ledger(ledger: &Ledger) -> Value {
     let side = |side: &[Interface]| side.iter().map(|it| interface(&ledger.types, it)).collect::<Value>();
     json!({ "imports": side(&ledger.imports), "exports": side(&ledger.exports), "wit": ledger.to_string() })
+}
+
+/// How the values of each function are translated.
+pub fn plans(ledger: &Ledger) -> Value {
+    let side = |side: &PlanSide| {
+        json!({
+            "core-values": side.core_values,
+            "memory-bytes": side.memory_bytes,
+            "types": side.types,
+            "lists-whole": side.lists_whole,
+            "lists-by-runs": side.lists_by_runs,
+            "lists-by-item": side.lists_by_item,
+        })
+    };
+    let function = |interface: &Interface, function: &Function| match CodecPlan::of(&ledger.types, function) {
+        Ok(plan) => json!({
+            "interface": interface.name, "function": function.name, "codec": "direct",
+            "params": side(&plan.params), "results": side(&plan.results),
+        }),
+        Err(why) => json!({
+            "interface": interface.name, "function": function.name, "codec": null, "reason": why.to_string(),
+        }),
+    };
+    let all = |interfaces: &[Interface]| {
+        let functions = interfaces.iter().flat_map(|it| it.functions.iter().map(|each| function(it, each)));
+        functions.collect::<Value>()
+    };
+    json!({ "imports": all(&ledger.imports), "exports": all(&ledger.exports) })
 }
 
 fn interface(types: &TypeRegistry, interface: &Interface) -> Value {

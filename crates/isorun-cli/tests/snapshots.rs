@@ -110,6 +110,8 @@ fn results() {
         "inspect app.wasm",
         "inspect kv.wasm -o json",
         "inspect counter.wasm",
+        "inspect app.wasm --plan",
+        "inspect counter.wasm --plan -o json",
         "check app.wasm --link demo:kv=local:kv.wasm",
         "check counter-app.wasm --link test:counter/counter=local:counter.wasm -o json",
         "run app.wasm --link '*=local:kv.wasm' --invoke 'run(40)'",

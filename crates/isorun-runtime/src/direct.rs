@@ -5,9 +5,12 @@
 mod abi;
 mod buffer;
 mod check;
+mod describe;
 mod lift;
 mod lower;
 mod plan;
+#[cfg(test)]
+mod pure;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +25,7 @@ use wasmtime::{AsContext, Store};
 
 use self::abi::{Arguments, FLAT_PARAMS_MAX, FLAT_RESULTS_MAX, Given, Import, Outcome, Returned};
 pub(crate) use self::abi::Brought;
+pub use self::describe::{CodecPlan, NoPlan, PlanSide};
 pub(crate) use self::buffer::Packed;
 use self::lift::TooLarge;
 pub(crate) use self::plan::Plan;

@@ -4,7 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
-use wasmtime::{Config, Engine, WasmBacktraceDetails};
+use wasmtime::{
+    Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails,
+};
+
+use isorun_core::Budget;
 
 use crate::LoadError;
 use crate::manager::Held;
@@ -34,6 +38,12 @@ pub enum Codec {
 pub struct EngineOptions {
     /// How values get from one guest to another.
     pub codec: Codec,
+    /// Room made in advance for this many stores at once, so that starting one takes microseconds. By default none is
+    /// made, and there may be as many stores as memory holds.
+    ///
+    /// It costs address space (some 4 GiB a store), not memory. A store past the number is refused as overloaded; memories
+    /// may not start with more than [`POOLED_MEMORY_BYTES_MAX`].
+    pub pooled_stores: Option<u32>,
 }
 
 impl EngineOptions {
@@ -41,6 +51,13 @@ impl EngineOptions {
     #[must_use]
     pub fn codec(mut self, codec: Codec) -> Self {
         self.codec = codec;
+        self
+    }
+
+    /// The options with room made in advance for that many stores.
+    #[must_use]
+    pub fn pooled_stores(mut self, stores: u32) -> Self {
+        self.pooled_stores = Some(stores);
         self
     }
 }
@@ -92,6 +109,9 @@ impl WasmtimeEngine {
             .max_wasm_stack(WASM_STACK_BYTES)
             .async_stack_size(ASYNC_STACK_BYTES)
             .wasm_backtrace_details(WasmBacktraceDetails::Disable);
+        if let Some(stores) = options.pooled_stores {
+            config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(stores)));
+        }
         let engine = Engine::new(&config).map_err(|e| LoadError::Engine { cause: format!("{e:#}") })?;
         tick(&engine)?;
         Ok(Self {
@@ -139,6 +159,40 @@ impl WasmtimeEngine {
         }
     }
 }
+
+/// Room for that many stores, each with what a default budget allows.
+fn pool(stores: u32) -> PoolingAllocationConfig {
+    let budget = Budget::default();
+    let mut pool = PoolingAllocationConfig::new();
+    // A component has a handful of core instances and mostly one memory and one table; those with more take the room of
+    // several.
+    pool.total_component_instances(stores)
+        .total_core_instances(stores.saturating_mul(8))
+        .total_memories(stores)
+        .total_tables(stores.saturating_mul(2))
+        .total_stacks(stores.saturating_mul(2))
+        .max_core_instances_per_component(budget.max_instances)
+        .max_memories_per_component(budget.max_memories)
+        .max_tables_per_component(budget.max_tables)
+        .max_memories_per_module(budget.max_memories)
+        .max_tables_per_module(budget.max_tables)
+        .table_elements(budget.max_table_elements as usize)
+        .max_memory_size(POOLED_MEMORY_BYTES_MAX)
+        // What a small guest has written to is zeroed rather than given back and faulted in again.
+        .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
+        .table_keep_resident(KEEP_RESIDENT_BYTES)
+        .async_stack_keep_resident(KEEP_RESIDENT_BYTES)
+        .pagemap_scan(Enabled::Auto)
+        .decommit_batch_size(DECOMMIT_BATCH);
+    pool
+}
+
+/// Largest memory of a store that has its room made in advance, in bytes.
+pub const POOLED_MEMORY_BYTES_MAX: usize = 1 << 30;
+/// What a store leaves of its memory for the next one that takes its place, in bytes.
+const KEEP_RESIDENT_BYTES: usize = 1 << 20;
+/// Memories that are given back to the system at a time.
+const DECOMMIT_BATCH: usize = 16;
 
 /// Advances the epoch for as long as somebody holds the engine.
 fn tick(engine: &Engine) -> Result<(), LoadError> {

@@ -18,7 +18,7 @@ use isorun_ledger::{Function, Ledger, TypeRegistry, names_match};
 use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore};
 use tokio::time::timeout_at;
 use wasmtime::component::{ComponentExportIndex, Func, Val};
-use wasmtime::{AsContextMut, Store};
+use wasmtime::{AsContextMut, PoolConcurrencyLimitError, Store};
 
 use self::short::Quick;
 pub(crate) use self::short::ShortWay;
@@ -428,6 +428,11 @@ impl Shared {
             Ok(Ok(instance)) => {
                 self.generation.fetch_add(1, Ordering::Relaxed);
                 Ok((Live { store, instance, funcs: vec![None; self.exports.len()] }, fuel_used))
+            }
+            Ok(Err(error)) if error.is::<PoolConcurrencyLimitError>() => {
+                let limit = component.engine().options().pooled_stores.unwrap_or_default();
+                let what = "stores at once in this engine".into();
+                Err(Failure::from(Refusal::Overloaded { what, limit: limit.into() }).into())
             }
             Ok(Err(error)) => Err(failed(cause::start_fault(&error, store.data_mut()))),
             Err(_) => Err(failed(Fault::OutOfTime { limit_ms: self.budget.wall_ms })),

@@ -60,8 +60,8 @@ pub use isorun_rpc::{CallTarget, Peer, call_once};
 pub use isorun_runtime::prescan::COMPONENT_BYTES_MAX;
 pub use isorun_runtime::wasmtime::component::Val;
 pub use isorun_runtime::{
-    CallError, CallOptions, GuestExit, HostState, IsorunCtx, LinkError, LinkFailure, LoadError, LoadedComponent,
-    OnFailure, ReadError, Selector, Serving, StartError, SystemComponent, UnknownPolicy, introspect, read_component,
+    CallError, CallOptions, CodecPlan, GuestExit, HostState, IsorunCtx, LinkError, LinkFailure, LoadError, LoadedComponent,
+    OnFailure, PlanSide, ReadError, Selector, Serving, StartError, SystemComponent, UnknownPolicy, introspect, read_component,
     wasmtime,
 };
 pub use isorun_security::{Access, Audience, Capability, Decision, Grants, Mount, Request, WasiFeature};

@@ -222,11 +222,6 @@ impl Plan {
         &self.nodes[at as usize]
     }
 
-    /// How many steps the plan has, for those who look at it.
-    pub(crate) fn steps(&self) -> usize {
-        self.nodes.len()
-    }
-
     /// Bytes of all values in memory, their alignment, and the core values that they are when passed flat.
     pub(crate) fn layout(&self) -> (u32, u32, u32) {
         (self.size, self.align, self.flat)
