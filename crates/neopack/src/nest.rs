@@ -41,8 +41,14 @@ pub(crate) struct Nest {
     depth: u8,
     depth_max: u8,
     held: u8,
-    parents: [Frame; DEPTH_MAX],
+    /// The outermost frames below `top`.
+    near: [Frame; NEAR],
+    /// The frames after those; most values need none, and clearing room for them takes longer than reading a small one.
+    far: Option<[Frame; DEPTH_MAX - NEAR]>,
 }
+
+/// Frames that every encoder and decoder has room for.
+const NEAR: usize = 8;
 
 /// A [`Nest`] as it was, to return to as long as nothing below it was closed.
 #[derive(Clone, Copy)]
@@ -62,7 +68,8 @@ impl Nest {
             depth: 0,
             depth_max: limits.depth() as u8,
             held: 0,
-            parents: [Frame::EMPTY; DEPTH_MAX],
+            near: [Frame::EMPTY; NEAR],
+            far: None,
         }
     }
 
@@ -119,9 +126,10 @@ impl Nest {
         if self.depth >= self.depth_max {
             return false;
         }
-        // There are never more frames than levels of depth, so there is always room.
-        let Some(parent) = self.parents.get_mut(usize::from(self.held)) else { return false };
-        *parent = self.top;
+        match self.near.get_mut(usize::from(self.held)) {
+            Some(parent) => *parent = self.top,
+            None => self.push_far(),
+        }
         self.held += 1;
         self.depth += 1;
         self.slot = Slot::Plain;
@@ -133,10 +141,29 @@ impl Nest {
     #[inline]
     pub(crate) fn close(&mut self) {
         let Some(held) = self.held.checked_sub(1) else { return };
-        let Some(parent) = self.parents.get(usize::from(held)) else { return };
-        self.top = *parent;
+        self.top = match self.near.get(usize::from(held)) {
+            Some(parent) => *parent,
+            None => self.top_far(held),
+        };
         self.held = held;
         self.complete();
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn push_far(&mut self) {
+        let far = self.far.get_or_insert([Frame::EMPTY; DEPTH_MAX - NEAR]);
+        // There are never more frames than levels of depth, so there is always room.
+        if let Some(parent) = far.get_mut(usize::from(self.held) - NEAR) {
+            *parent = self.top;
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn top_far(&self, at: u8) -> Frame {
+        let far = self.far.as_ref().and_then(|far| far.get(usize::from(at) - NEAR));
+        far.copied().unwrap_or(Frame::EMPTY)
     }
 
     pub(crate) fn point(&self) -> Point {
@@ -151,13 +178,22 @@ impl Nest {
     }
 }
 
+struct Parents<'n>(&'n Nest);
+
+impl core::fmt::Debug for Parents<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let frames = self.0.near.iter().chain(self.0.far.iter().flatten());
+        f.debug_list().entries(frames.take(usize::from(self.0.held))).finish()
+    }
+}
+
 impl core::fmt::Debug for Nest {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Nest")
             .field("top", &self.top)
             .field("slot", &self.slot)
             .field("depth", &self.depth)
-            .field("parents", &self.parents.get(..usize::from(self.held)).unwrap_or_default())
+            .field("parents", &Parents(self))
             .finish()
     }
 }
