@@ -9,6 +9,7 @@ use crate::rows::Rows;
 use crate::scan::{self, Nan};
 use crate::shape::Shape;
 use crate::tag::Tag;
+use crate::typed::{Cursor, Unpack};
 
 /// Checks that `bytes` are exactly one value within the format's own limits.
 ///
@@ -183,13 +184,7 @@ impl<'a> Decoder<'a> {
     #[inline]
     pub fn str(&mut self) -> Result<&'a str, DecodeError> {
         let body = self.body(Tag::Str)?;
-        let text = str::from_utf8(body).map_err(|error| {
-            let at = error.valid_up_to();
-            DecodeError::BadText {
-                offset: self.pos + HEAD_BYTES + at,
-                found: body.get(at).copied().unwrap_or_default(),
-            }
-        })?;
+        let text = str::from_utf8(body).map_err(|error| bad_text(self.pos + HEAD_BYTES, body, error))?;
         self.advance(HEAD_BYTES + body.len());
         Ok(text)
     }
@@ -332,23 +327,34 @@ impl<'a> Decoder<'a> {
     /// row, and as [`Decoder`] says.
     pub fn rows(&mut self) -> Result<Rows<'a>, DecodeError> {
         let body = self.body(Tag::Rows)?;
-        let Some(groups_max) = self.nest.depth_left().checked_sub(1) else { return Err(self.too_deep()) };
         let start = self.pos + HEAD_BYTES;
-        let shape = Shape::read(body, groups_max).map_err(|error| DecodeError::BadShape { offset: start, error })?;
-        let rest = body.get(shape.bytes().len()..).unwrap_or_default();
-        let count_at = start + shape.bytes().len();
-        let Some((count, bytes)) = rest.split_first_chunk::<COUNT_BYTES>() else {
-            return Err(self.short_count(Tag::Rows, count_at, rest.len()));
-        };
-        let count = u32::from_le_bytes(*count);
-        let offset = count_at + COUNT_BYTES;
-        let expected = u64::from(count) * u64::from(shape.width());
-        if expected != bytes.len() as u64 {
-            return Err(DecodeError::WrongLength { offset, expected, found: bytes.len() as u64 });
-        }
-        scan::check(&shape, bytes, offset, Nan::Refuse)?;
+        let rows = read_rows(body, start, self.nest.depth_left(), self.nest.depth_max())?;
         self.advance(HEAD_BYTES + body.len());
-        Ok(Rows { shape, count, bytes, offset })
+        Ok(rows)
+    }
+
+    /// Reads the next item as a value of its type.
+    ///
+    /// ```
+    /// let mut dec = neopack::Decoder::new(&[0x19, 0x02, 7]);
+    /// assert_eq!(dec.unpack::<Option<u8>>()?, Some(7));
+    /// dec.finish()?;
+    /// # Ok::<(), neopack::DecodeError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// What the type's [`Unpack`] says, and as [`Decoder`] says.
+    #[inline]
+    pub fn unpack<T: Unpack<'a>>(&mut self) -> Result<T, DecodeError> {
+        let end = self.end_of_top();
+        let rest = match self.input.get(self.pos..end) {
+            Some(rest) if self.nest.top.left > 0 => rest,
+            Some(_) | None => return Err(self.refuse_absent(Want::Item)),
+        };
+        let mut cursor = Cursor::new(rest, end, self.nest.top.place, self.limits);
+        let value = cursor.one(self.nest.slot, self.nest.depth_left() as u8)?;
+        self.advance(rest.len() - cursor.left());
+        Ok(value)
     }
 
     /// The tag of the next item, which stays the next.
@@ -474,7 +480,7 @@ impl<'a> Decoder<'a> {
         let body = self.body(tag)?;
         let count_at = self.pos + HEAD_BYTES;
         let Some((count, items)) = body.split_first_chunk::<COUNT_BYTES>() else {
-            return Err(self.short_count(tag, count_at, body.len()));
+            return Err(short_count(tag, count_at, HEAD_BYTES, body.len()));
         };
         let count = u32::from_le_bytes(*count);
         // Every item takes a byte or more, so there are no more items than bytes.
@@ -607,22 +613,49 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// A length that does not even leave room for the count.
-    #[cold]
-    fn short_count(&self, tag: Tag, count_at: usize, held: usize) -> DecodeError {
-        let head = count_at - self.pos;
-        DecodeError::Truncated {
-            offset: self.pos,
-            expected: Want::One(tag),
-            needed: head + COUNT_BYTES,
-            held: head + held,
-        }
-    }
-
     #[cold]
     fn too_deep(&self) -> DecodeError {
         DecodeError::TooDeep { offset: self.pos, limit: self.nest.depth_max() }
     }
+}
+
+/// Reads the body of Rows, which starts at `start`, where an item may use `depth` levels of containers.
+pub(crate) fn read_rows(body: &[u8], start: usize, depth: usize, depth_max: usize) -> Result<Rows<'_>, DecodeError> {
+    let Some(groups_max) = depth.checked_sub(1) else {
+        return Err(DecodeError::TooDeep { offset: start - HEAD_BYTES, limit: depth_max });
+    };
+    let shape = Shape::read(body, groups_max).map_err(|error| DecodeError::BadShape { offset: start, error })?;
+    let rest = body.get(shape.bytes().len()..).unwrap_or_default();
+    let count_at = start + shape.bytes().len();
+    let Some((count, bytes)) = rest.split_first_chunk::<COUNT_BYTES>() else {
+        return Err(short_count(Tag::Rows, count_at, HEAD_BYTES + shape.bytes().len(), rest.len()));
+    };
+    let count = u32::from_le_bytes(*count);
+    let offset = count_at + COUNT_BYTES;
+    let expected = u64::from(count) * u64::from(shape.width());
+    if expected != bytes.len() as u64 {
+        return Err(DecodeError::WrongLength { offset, expected, found: bytes.len() as u64 });
+    }
+    scan::check(&shape, bytes, offset, Nan::Refuse)?;
+    Ok(Rows { shape, count, bytes, offset })
+}
+
+/// A length that does not even leave room for the count, which stands `head` bytes into the item.
+#[cold]
+pub(crate) fn short_count(tag: Tag, count_at: usize, head: usize, held: usize) -> DecodeError {
+    DecodeError::Truncated {
+        offset: count_at - head,
+        expected: Want::One(tag),
+        needed: head + COUNT_BYTES,
+        held: head + held,
+    }
+}
+
+/// The first byte of a string, which starts at `start`, that is not UTF-8.
+#[cold]
+pub(crate) fn bad_text(start: usize, body: &[u8], error: str::Utf8Error) -> DecodeError {
+    let at = error.valid_up_to();
+    DecodeError::BadText { offset: start + at, found: body.get(at).copied().unwrap_or_default() }
 }
 
 /// Bytes of a tag and a length.

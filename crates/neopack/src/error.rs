@@ -72,8 +72,10 @@ impl fmt::Display for Want {
 /// Why a decoder refused; every offset counts bytes from the start of its input.
 ///
 /// Only [`WrongTag`](Self::WrongTag), [`NoItem`](Self::NoItem), [`Unread`](Self::Unread), [`WrongEnd`](Self::WrongEnd)
-/// and [`Unfinished`](Self::Unfinished) can mean that the reader took sound bytes for another type. After all others
-/// the bytes are no value at all.
+/// and [`Unfinished`](Self::Unfinished), and of the refusals of an [`Unpack`](crate::Unpack) alone
+/// [`BadCase`](Self::BadCase), [`BadRow`](Self::BadRow), [`WrongShape`](Self::WrongShape),
+/// [`WrongItems`](Self::WrongItems) and [`DoubleKey`](Self::DoubleKey), can mean that the reader took sound bytes for
+/// another type. After all others the bytes are no value at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DecodeError {
@@ -209,6 +211,39 @@ pub enum DecodeError {
         /// What is wrong, and where in the shape.
         error: ShapeError,
     },
+    /// A case index past the type's last case.
+    BadCase {
+        /// Where the index stands.
+        offset: usize,
+        /// How many cases the type has.
+        cases: u32,
+        /// The index.
+        found: u32,
+    },
+    /// A row with a case index past its type's last case.
+    BadRow {
+        /// Where the row starts.
+        offset: usize,
+    },
+    /// Rows of another shape than the type's.
+    WrongShape {
+        /// Where the shape starts.
+        offset: usize,
+    },
+    /// A list of another length than the type's.
+    WrongItems {
+        /// Where the list starts.
+        offset: usize,
+        /// Items that the type has.
+        expected: u32,
+        /// Items of the list.
+        found: usize,
+    },
+    /// A key that the map has already, where the type holds each once.
+    DoubleKey {
+        /// Where the key starts.
+        offset: usize,
+    },
     /// Nesting passed the limit in force.
     TooDeep {
         /// Where the container starts that is one too many.
@@ -272,6 +307,21 @@ impl fmt::Display for DecodeError {
             }
             Self::BadShape { offset, error } => {
                 write!(f, "{} at byte {}", error.fault, offset + error.at)
+            }
+            Self::BadCase { offset, cases, found } => {
+                write!(f, "expected one of {cases} cases at byte {offset}, found index {found}")
+            }
+            Self::BadRow { offset } => {
+                write!(f, "expected a row of the type's own cases at byte {offset}, found another index")
+            }
+            Self::WrongShape { offset } => {
+                write!(f, "expected the shape of the type's rows at byte {offset}, found another")
+            }
+            Self::WrongItems { offset, expected, found } => {
+                write!(f, "expected a list of {expected} items at byte {offset}, found {found}")
+            }
+            Self::DoubleKey { offset } => {
+                write!(f, "expected a key that the map does not have at byte {offset}, found it again")
             }
             Self::TooDeep { offset, limit } => {
                 write!(f, "expected at most {limit} nested containers, found one more at byte {offset}")

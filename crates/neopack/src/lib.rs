@@ -31,6 +31,20 @@
 //! dec.finish()?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # Values by their type
+//!
+//! [`pack`] and [`unpack`] take whole values of any type that is [`Pack`] and [`Unpack`], and so do [`Encoder::pack`] and
+//! [`Decoder::unpack`] for one item among others. The bytes are the same as those written by hand. With the feature
+//! `derive` there are derives of both traits. They are the fast way: the type says what may come where, so nothing has to
+//! be kept of where one stands, and the heads and numbers of a struct are written and checked together.
+//!
+//! ```
+//! let bytes = neopack::pack(&("apples", Some(3_u32)))?;
+//! let (name, count): (&str, Option<u32>) = neopack::unpack(&bytes)?;
+//! assert_eq!((name, count), ("apples", Some(3)));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
@@ -46,13 +60,17 @@ mod rows;
 mod scan;
 mod shape;
 mod tag;
+mod typed;
 
 pub use decoder::{Decoder, validate};
 pub use encoder::Encoder;
 pub use error::{DecodeError, EncodeError, Place, Want};
 pub use limits::{DEPTH_MAX, Limits, VALUE_BYTES_MAX};
+#[cfg(feature = "derive")]
+pub use neopack_derive::{Pack, Unpack};
 pub use rows::Rows;
 pub use shape::{
     Leaf, Leaves, SHAPE_NESTING_MAX, SHAPE_NODES_MAX, Shape, ShapeBuf, ShapeBuilder, ShapeError, ShapeFault, Width,
 };
 pub use tag::Tag;
+pub use typed::{Fields, Item, Pack, Unpack, form, pack, pack_into, unpack};

@@ -211,6 +211,10 @@ pub(crate) struct Measure {
 }
 
 impl Measure {
+    pub(crate) const fn new(width: u32, nesting: u8, checked: bool) -> Self {
+        Self { width, nesting, checked }
+    }
+
     /// The shape again, from the bytes that were walked.
     pub(crate) const fn shape(self, bytes: &[u8]) -> Shape<'_> {
         Shape { bytes, measure: self }

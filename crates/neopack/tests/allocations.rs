@@ -114,6 +114,24 @@ fn encoding_into_a_buffer_that_is_large_enough_allocates_nothing() {
 }
 
 #[test]
+fn values_by_type_allocate_what_they_own_and_nothing_else() {
+    let value = (1_u32, "text", Some(&[7_u8; 100][..]), [(1_u16, 2.0_f64)].as_slice(), (true, 'c'));
+    let mut buffer = Vec::with_capacity(4_096);
+    let found = allocations(|| {
+        for _ in 0..3 {
+            buffer.clear();
+            neopack::pack_into(&value, &mut buffer).unwrap();
+        }
+    });
+    assert_eq!(found, 0);
+
+    type Borrowed<'a> = (u32, &'a str, Option<&'a [u8]>, Vec<(u16, f64)>, (bool, char));
+    // The list alone is owned.
+    assert_eq!(allocations(|| drop(neopack::unpack::<Borrowed<'_>>(&buffer).unwrap())), 1);
+    assert_eq!(allocations(|| assert!(neopack::unpack::<Borrowed<'_>>(&buffer[1..]).is_err())), 0);
+}
+
+#[test]
 fn the_count_counts() {
     assert_eq!(allocations(|| drop(std::hint::black_box(vec![0_u8; 10]))), 1);
 }

@@ -11,6 +11,7 @@ use crate::limits::Limits;
 use crate::nest::{Nest, Slot};
 use crate::scan::{NAN32, NAN64};
 use crate::tag::Tag;
+use crate::typed::{Pack, pack_item};
 
 /// Writes one value item by item.
 ///
@@ -337,6 +338,35 @@ impl Encoder {
         Ok(())
     }
 
+    /// Writes a value as the next item.
+    ///
+    /// ```
+    /// let mut enc = neopack::Encoder::new();
+    /// enc.some()?;
+    /// enc.pack(&7_u8)?;
+    /// assert_eq!(enc.finish()?, [0x19, 0x02, 7]);
+    /// # Ok::<(), neopack::EncodeError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`EncodeError::MisplacedUnit`], and as [`Encoder`] says.
+    #[inline]
+    pub fn pack<T: Pack + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
+        let start = self.out.len();
+        pack_item(value, &mut self.out, self.base, self.limits, self.nest.depth_left() as u8)?;
+        let first = self.out.get(start).copied().and_then(Tag::from_byte).unwrap_or(Tag::Unit);
+        let refusal = match self.room(first, 0) {
+            Err(refusal) => refusal,
+            Ok(()) if first == Tag::Unit && !self.nest.admits_unit() => EncodeError::MisplacedUnit,
+            Ok(()) => {
+                self.nest.complete();
+                return Ok(());
+            }
+        };
+        self.out.truncate(start);
+        Err(refusal)
+    }
+
     /// Whether the value is complete, so that [`finish`](Self::finish) will succeed.
     #[inline]
     #[must_use]
@@ -374,12 +404,18 @@ impl Encoder {
     #[inline]
     fn scalar<const N: usize>(&mut self, tag: Tag, item: [u8; N]) -> Result<(), EncodeError> {
         if self.rows.is_some() {
-            return self.row_scalar(tag, item.get(1..).unwrap_or_default());
+            return self.row_item(tag, item);
         }
         self.room(tag, N)?;
         self.out.extend_from_slice(&item);
         self.nest.complete();
         Ok(())
+    }
+
+    /// A scalar in a row; it takes the item by value, so that elsewhere that can stay in a register.
+    #[inline(never)]
+    fn row_item<const N: usize>(&mut self, tag: Tag, item: [u8; N]) -> Result<(), EncodeError> {
+        self.row_scalar(tag, item.get(1..).unwrap_or_default())
     }
 
     #[inline]

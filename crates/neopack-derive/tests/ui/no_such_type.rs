@@ -1,0 +1,8 @@
+use neopack::Pack;
+
+#[derive(Pack)]
+struct Sized {
+    bytes: usize,
+}
+
+fn main() {}

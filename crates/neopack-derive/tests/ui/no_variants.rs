@@ -1,0 +1,6 @@
+use neopack::Unpack;
+
+#[derive(Unpack)]
+enum Never {}
+
+fn main() {}
