@@ -3,18 +3,19 @@
 //! Structs are tuple structs, because neopack sends fields by position: so serde's codecs send no names either. Each type
 //! that holds text or bytes has a second form that borrows them from the input.
 
+use neopack::{Pack, Unpack};
 use serde::{Deserialize, Serialize};
 
 /// Two numbers: what a value costs by itself.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, minicbor::Encode, minicbor::Decode, Pack, Unpack)]
 pub struct Add(#[n(0)] pub u32, #[n(1)] pub u32);
 
 /// One string.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, minicbor::Encode, minicbor::Decode, Pack, Unpack)]
 pub struct Text(#[n(0)] pub String);
 
 /// [`Text`], borrowed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, minicbor::Encode, minicbor::Decode, Pack, Unpack)]
 pub struct TextRef<'a>(
     #[serde(borrow)]
     #[b(0)]
@@ -22,7 +23,7 @@ pub struct TextRef<'a>(
 );
 
 /// One list of bytes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, minicbor::Encode, minicbor::Decode, Pack, Unpack)]
 pub struct Blob(
     #[serde(with = "serde_bytes")]
     #[cbor(n(0), with = "minicbor::bytes")]
@@ -30,7 +31,7 @@ pub struct Blob(
 );
 
 /// [`Blob`], borrowed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, minicbor::Encode, minicbor::Decode, Pack, Unpack)]
 pub struct BlobRef<'a>(
     #[serde(borrow, with = "serde_bytes")]
     #[cbor(b(0), with = "minicbor::bytes")]
@@ -38,11 +39,11 @@ pub struct BlobRef<'a>(
 );
 
 /// One record of `sum`: two coordinates, a place, 16 bytes of text.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, minicbor::Encode, minicbor::Decode, Pack, Unpack)]
 pub struct Point(#[n(0)] pub f64, #[n(1)] pub f64, #[n(2)] pub u32, #[n(3)] pub String);
 
 /// [`Point`], borrowed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, minicbor::Encode, minicbor::Decode, Pack, Unpack)]
 pub struct PointRef<'a>(
     #[n(0)] pub f64,
     #[n(1)] pub f64,
@@ -53,11 +54,11 @@ pub struct PointRef<'a>(
 );
 
 /// What `sum` takes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, minicbor::Encode, minicbor::Decode, Pack, Unpack)]
 pub struct Points(#[n(0)] pub Vec<Point>);
 
 /// [`Points`], borrowed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, minicbor::Encode, minicbor::Decode, Pack, Unpack)]
 pub struct PointsRef<'a>(
     #[serde(borrow)]
     #[b(0)]
@@ -65,19 +66,19 @@ pub struct PointsRef<'a>(
 );
 
 /// A record of nothing but fixed widths, which neopack sends as a row.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, minicbor::Encode, minicbor::Decode, Pack, Unpack)]
 pub struct Sample(#[n(0)] pub u32, #[n(1)] pub u64, #[n(2)] pub f64);
 
 /// Many of them.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, minicbor::Encode, minicbor::Decode, Pack, Unpack)]
 pub struct Samples(#[n(0)] pub Vec<Sample>);
 
 /// What `get` answers, as WIT's `result<option<string>, string>`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, minicbor::Encode, minicbor::Decode, Pack, Unpack)]
 pub struct Found(#[n(0)] pub Result<Option<String>, String>);
 
 /// [`Found`], borrowed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, minicbor::Encode, minicbor::Decode, Pack, Unpack)]
 pub struct FoundRef<'a>(
     #[serde(borrow)]
     #[b(0)]
@@ -85,15 +86,15 @@ pub struct FoundRef<'a>(
 );
 
 /// A record that holds the next in an option and in a list by turns.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, minicbor::Encode, minicbor::Decode, Pack, Unpack)]
 pub struct Level(#[n(0)] pub u32, #[n(1)] pub Option<Box<Level>>, #[n(2)] pub Vec<Level>);
 
 /// Many short strings.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, minicbor::Encode, minicbor::Decode, Pack, Unpack)]
 pub struct Strings(#[n(0)] pub Vec<String>);
 
 /// [`Strings`], borrowed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, minicbor::Encode, minicbor::Decode, Pack, Unpack)]
 pub struct StringsRef<'a>(
     #[serde(borrow)]
     #[b(0)]

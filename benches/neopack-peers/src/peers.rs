@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::hint::black_box;
 
-use neopack::{Decoder, Encoder};
+use neopack::{Decoder, Encoder, Pack, Unpack};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -20,6 +20,8 @@ trait Owned:
     + DeserializeOwned
     + minicbor::Encode<()>
     + for<'b> minicbor::Decode<'b, ()>
+    + Pack
+    + for<'a> Unpack<'a>
     + Write
     + for<'a> Read<'a>
     + 'static
@@ -34,6 +36,8 @@ impl<T> Owned for T where
         + DeserializeOwned
         + minicbor::Encode<()>
         + for<'b> minicbor::Decode<'b, ()>
+        + Pack
+        + for<'a> Unpack<'a>
         + Write
         + for<'a> Read<'a>
         + 'static
@@ -97,6 +101,13 @@ impl Cases {
     fn owned<T: Owned>(&mut self, payload: &'static str, value: T) -> Encoded {
         let neopack = self.both(
             payload,
+            "neopack",
+            &value,
+            |value, out| neopack::pack_into(value, out).unwrap(),
+            |bytes| neopack::unpack(bytes).unwrap(),
+        );
+        let by_hand = self.both(
+            payload,
             "neopack by hand",
             &value,
             |value, out| {
@@ -111,6 +122,7 @@ impl Cases {
                 value
             },
         );
+        assert_eq!(by_hand, neopack, "{payload}");
         let rmp = self.both(
             payload,
             "rmp-serde",
@@ -174,8 +186,9 @@ impl Cases {
 
     fn borrowed<T>(&mut self, payload: &'static str, encoded: Encoded)
     where
-        T: Read<'static> + serde::Deserialize<'static> + minicbor::Decode<'static, ()> + 'static,
+        T: Read<'static> + Unpack<'static> + serde::Deserialize<'static> + minicbor::Decode<'static, ()> + 'static,
     {
+        self.borrow::<T>(payload, "neopack", encoded.neopack, |bytes| neopack::unpack(bytes).unwrap());
         self.borrow::<T>(payload, "neopack by hand", encoded.neopack, |bytes| {
             let mut dec = Decoder::new(bytes);
             let value = T::read(&mut dec).unwrap();
