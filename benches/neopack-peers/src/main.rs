@@ -8,6 +8,9 @@
 //! **Anchor:** postcard, which is not self-describing: its bytes mean nothing without the type, and it checks less. The
 //! other three tag every value as neopack does.
 //!
+//! `neopack` is the derived code, as the peers' is; `neopack by hand` are the same bytes item by item, through the encoder
+//! and decoder that know no types. `postcard slice` is postcard into a slice of the right size, its fastest way out.
+//!
 //! Every codec encodes into a buffer that it uses again. `decode` makes values that own all of themselves, `borrow` values
 //! that borrow text and bytes from the input; ciborium reads from a stream and has no such form.
 //!
