@@ -5,14 +5,17 @@ use std::sync::Arc;
 use isorun::wasmtime::StoreContextMut;
 use isorun::wasmtime::component::Linker;
 use isorun::{
-    Budget, CallOptions, HostState, InstanceBuilder, InstanceHandle, Listener, LocalChannelTransport, Runtime, Serving,
-    SystemComponent, TcpTransport, TcpTransportListener, Val, wasmtime,
+    Budget, CallOptions, EngineOptions, HostState, InstanceBuilder, InstanceHandle, Listener, LocalChannelTransport,
+    Runtime, Serving, SystemComponent, TcpTransport, TcpTransportListener, Val, wasmtime,
 };
 
 use crate::{Error, Function, Point, VALUE, guest};
 
 const CALLEE: &str = "bench-callee";
 const CALLER: &str = "bench-caller";
+
+/// Stores that the engine makes room for where each call has one of its own.
+const STORES: u32 = 64;
 
 /// How long one batch of calls may take, in milliseconds; the default budgets are made for single calls.
 const BATCH_MS_MAX: u64 = 600_000;
@@ -23,7 +26,7 @@ pub struct Places {
     /// Each place's name and the instance that calls there.
     pub callers: Vec<(&'static str, InstanceHandle)>,
     // Connections and names live as long as their runtimes.
-    _runtimes: [Runtime; 2],
+    _runtimes: [Runtime; 3],
 }
 
 impl Places {
@@ -32,6 +35,7 @@ impl Places {
     /// # Errors
     /// Whatever keeps an instance from starting.
     pub async fn start() -> Result<Self, Error> {
+        let pooled = Runtime::with_options(EngineOptions::default().pooled_stores(STORES))?;
         let (near, far) = (Runtime::new()?, Runtime::new()?);
         let neighbour = near.builder(&near.load(guest(CALLEE)?)?).instantiate().await?;
         far.builder(&far.load(guest(CALLEE)?)?).register_as(CALLEE).instantiate().await?;
@@ -44,7 +48,7 @@ impl Places {
 
         let component = near.load(guest(CALLER)?)?;
         let caller = || near.builder(&component).budget(batch());
-        let fresh = near.builder(&near.load(guest(CALLEE)?)?).serving(Serving::PER_CALL).instantiate().await?;
+        let fresh = pooled.builder(&pooled.load(guest(CALLEE)?)?).serving(Serving::PER_CALL).instantiate().await?;
         let places: [(&str, InstanceBuilder); 5] = [
             ("host", caller().link_system("*", Host)),
             ("local", caller().link_local("*", &neighbour)),
@@ -56,7 +60,7 @@ impl Places {
         for (place, builder) in places {
             callers.push((place, builder.instantiate().await?));
         }
-        Ok(Self { callers, _runtimes: [near, far] })
+        Ok(Self { callers, _runtimes: [near, far, pooled] })
     }
 }
 

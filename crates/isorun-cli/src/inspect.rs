@@ -23,7 +23,9 @@ pub async fn inspect(args: InspectArgs, terminal: &Terminal) -> Result<u8, Faile
             describe(&instance, place, &time).await?
         }
         Target::Host(_) if args.plan => {
-            return Err(Failed::usage("--plan: a host has no functions; name one of its instances, or a component's file"));
+            return Err(Failed::usage(
+                "--plan: a host has no functions; name one of its instances, or a component's file",
+            ));
         }
         Target::Host(place) => {
             let instances = instances(&runtime, place, &time).await?;

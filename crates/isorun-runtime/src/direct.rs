@@ -23,10 +23,10 @@ use neopack::VALUE_BYTES_MAX;
 use wasmtime::component::{Func, LinkerInstance, TypedFunc};
 use wasmtime::{AsContext, Store};
 
-use self::abi::{Arguments, FLAT_PARAMS_MAX, FLAT_RESULTS_MAX, Given, Import, Outcome, Returned};
 pub(crate) use self::abi::Brought;
-pub use self::describe::{CodecPlan, NoPlan, PlanSide};
+use self::abi::{Arguments, FLAT_PARAMS_MAX, FLAT_RESULTS_MAX, Given, Import, Outcome, Returned};
 pub(crate) use self::buffer::Packed;
+pub use self::describe::{CodecPlan, NoPlan, PlanSide};
 use self::lift::TooLarge;
 pub(crate) use self::plan::Plan;
 use crate::HostState;

@@ -53,8 +53,8 @@ mod system;
 pub mod testing;
 
 pub use cause::{GuestExit, LinkFailure};
-pub use direct::{CodecPlan, NoPlan, PlanSide};
 pub use component::{LoadError, LoadedComponent};
+pub use direct::{CodecPlan, NoPlan, PlanSide};
 pub use engine::{COMPILES_MAX, Codec, EPOCH_MS, EngineOptions, POOLED_MEMORY_BYTES_MAX, WasmtimeEngine};
 pub use instance::{
     AT_ONCE_MAX, CallError, CallOptions, Instance, InstanceOptions, QUEUE_MAX, QUEUE_MS, Serving, StartError,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use isorun_core::{Directory, Failure, Listener, PeerIdentity};
 use isorun_rpc::{Peer, PeerOptions, PeerPool, ServeOptions};
-use isorun_runtime::{LoadError, LoadedComponent, Offer, WasmtimeEngine};
+use isorun_runtime::{EngineOptions, LoadError, LoadedComponent, Offer, WasmtimeEngine};
 use isorun_security::{Audience, Capability};
 
 use crate::registry::{RegisterError, Registry, WeakDirectory};
@@ -51,7 +51,15 @@ impl Runtime {
     /// # Errors
     /// [`LoadError::Engine`] on a machine that the compiler does not support.
     pub fn new() -> Result<Self, LoadError> {
-        let engine = WasmtimeEngine::new()?;
+        Self::with_options(EngineOptions::default())
+    }
+
+    /// A runtime with an engine of its own, made with these options.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_options(options: EngineOptions) -> Result<Self, LoadError> {
+        let engine = WasmtimeEngine::with_options(options)?;
         let registry = Registry::new();
         let peers = PeerPool::new(PeerOptions::serving(Arc::new(WeakDirectory(Arc::downgrade(&registry)))));
         Ok(Self { shared: Arc::new(Shared { engine, registry, peers }) })
