@@ -5,6 +5,7 @@ use std::sync::Arc;
 use isorun::wasmtime::component::{ComponentType, Lift};
 use isorun::{Ledger, TypeRegistry, Val};
 use isorun_runtime::codec::{CodecError, decode_vals, encode_vals};
+use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
@@ -17,7 +18,8 @@ pub const VALUE: &str = "value-0123456789abcdef0123456789abcdef0123456789abcdef0
 /// How many records `sum` takes.
 pub const POINTS: u32 = 1_000;
 
-const BYTES: usize = 64 << 10;
+/// What `echo-bytes` carries, in bytes.
+pub const BYTES: usize = 64 << 10;
 const _: () = assert!(STRING.len() == 64 && VALUE.len() == 64 && KEY.len() == 16);
 
 /// Room for the values of one call in the host, in bytes: `echo-bytes` takes 40 a byte.
@@ -54,6 +56,12 @@ impl Function {
         }
     }
 
+    /// The function of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|function| function.name() == name)
+    }
+
     /// The arguments that the calling guest sends.
     #[must_use]
     pub fn args(self) -> Vec<Val> {
@@ -86,7 +94,7 @@ fn text(text: &str) -> Val {
 }
 
 /// The record that `sum` takes.
-#[derive(Debug, Clone, PartialEq, ComponentType, Lift)]
+#[derive(Debug, Clone, PartialEq, ComponentType, Lift, Serialize, Deserialize)]
 #[component(record)]
 #[component(wasmtime_crate = isorun::wasmtime)]
 pub struct Point {

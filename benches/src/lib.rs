@@ -6,8 +6,8 @@ mod functions;
 mod places;
 
 pub use floor::Floor;
-pub use functions::{Function, KEY, POINTS, Point, STRING, Signature, VALUE, guest, points};
-pub use places::{Places, run};
+pub use functions::{BYTES, Function, KEY, POINTS, Point, STRING, Signature, VALUE, guest, points};
+pub use places::{BATCH_MS_MAX, CALLEE, CALLER, Host, Places, batch, run, serve};
 
 /// What a bench can fail with: it prints it and stops.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;

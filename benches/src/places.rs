@@ -11,14 +11,16 @@ use isorun::{
 
 use crate::{Error, Function, Point, VALUE, guest};
 
-const CALLEE: &str = "bench-callee";
-const CALLER: &str = "bench-caller";
+/// The guest that serves the five functions; also the name of its instance.
+pub const CALLEE: &str = "bench-callee";
+/// The guest that calls them.
+pub const CALLER: &str = "bench-caller";
 
 /// Stores that the engine makes room for where each call has one of its own.
 const STORES: u32 = 64;
 
 /// How long one batch of calls may take, in milliseconds; the default budgets are made for single calls.
-const BATCH_MS_MAX: u64 = 600_000;
+pub const BATCH_MS_MAX: u64 = 600_000;
 
 /// The calling guest, once for each place.
 #[derive(Debug)]
@@ -76,17 +78,21 @@ pub async fn run(caller: &InstanceHandle, function: Function, iters: u32) -> Res
     Ok(())
 }
 
-fn serve(runtime: &Runtime, listener: impl Listener + 'static) {
+/// Serves all who connect, in a task of its own.
+pub fn serve(runtime: &Runtime, listener: impl Listener + 'static) {
     let runtime = runtime.clone();
     tokio::spawn(async move { runtime.serve(Box::new(listener)).await });
 }
 
-fn batch() -> Budget {
+/// A budget that lasts for a batch of calls.
+#[must_use]
+pub fn batch() -> Budget {
     Budget { fuel: u64::MAX / 2, fuel_tree: u64::MAX / 2, wall_ms: BATCH_MS_MAX, ..Budget::default() }
 }
 
 /// The five functions in the host, typed: what the engine alone takes for a call out of a guest.
-struct Host;
+#[derive(Debug)]
+pub struct Host;
 
 impl SystemComponent for Host {
     fn interfaces(&self) -> Vec<String> {
