@@ -19,7 +19,9 @@ pub fn main() -> Outcome {
 
 fn formatting() -> Outcome {
     run(&mut cargo(&["fmt", "--all", "--check"]))?;
-    run(&mut cargo(&["fmt", "--all", "--check", "--manifest-path", "guests/rust/Cargo.toml"]))
+    run(&mut cargo(&["fmt", "--all", "--check", "--manifest-path", "guests/rust/Cargo.toml"]))?;
+    // Without `--all`, which would fetch all that it depends on.
+    run(&mut cargo(&["fmt", "--check", "--manifest-path", "benches/wrpc/Cargo.toml"]))
 }
 
 fn clippy() -> Outcome {
