@@ -56,8 +56,37 @@ impl<'a, G: Guest> Lowerer<'a, G> {
 
     fn fields(&mut self, fields: &[Field], at: usize) -> Result<()> {
         self.head(Tag::Struct)?;
+        let mut next = 0;
+        while let Some(field) = fields.get(next) {
+            match field.scalars as usize {
+                // One alone is looked up like anything else.
+                0 | 1 => {
+                    self.value(field.node, at + field.at as usize)?;
+                    next += 1;
+                }
+                count => {
+                    self.scalars(fields.get(next..next + count).ok_or_else(bug)?, at)?;
+                    next += count;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts scalars that lie side by side, looking up the memory once for all.
+    fn scalars(&mut self, fields: &[Field], at: usize) -> Result<()> {
+        let (Some(first), Some(last)) = (fields.first(), fields.last()) else { return Ok(()) };
+        let (from, to) = (first.at as usize, (last.at + self.plan.node(last.node).size) as usize);
+        let Self { plan, rest, guest } = self;
+        let memory = guest.memory();
+        let room = memory.get_mut(at + from..).and_then(|room| room.get_mut(..to - from)).ok_or_else(bug)?;
         for field in fields {
-            self.value(field.node, at + field.at as usize)?;
+            let node = plan.node(field.node);
+            let width = node.size as usize;
+            let wire = if let Kind::Scalar(_) = node.kind { 1 + width } else { TAGGED_BYTES };
+            let (item, after) = rest.split_at_checked(wire).ok_or_else(bug)?;
+            *rest = after;
+            room[field.at as usize - from..][..width].copy_from_slice(&item[1..=width]);
         }
         Ok(())
     }
@@ -311,6 +340,9 @@ impl<'a, G: Guest> Lowerer<'a, G> {
         Ok(body)
     }
 }
+
+/// Bytes of a tag and the number after it, whatever its width in memory.
+const TAGGED_BYTES: usize = 5;
 
 /// Puts rows where their items belong, leaving what lies between values as it is.
 fn put_rows(rows: &Rows, bytes: &[u8], room: &mut [u8]) {

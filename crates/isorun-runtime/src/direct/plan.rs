@@ -31,11 +31,20 @@ pub(super) struct Node {
     pub(super) kind: Kind,
 }
 
+impl Node {
+    /// Whether a value is one number in memory, and a tag and that number on the wire.
+    pub(super) fn is_scalar(&self) -> bool {
+        matches!(self.kind, Kind::Scalar(_) | Kind::Enum { .. } | Kind::Flags { .. })
+    }
+}
+
 /// A value's place in what holds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Field {
     pub(super) at: u32,
     pub(super) node: u32,
+    /// Fields from this one on, itself included, that are single scalars, so that their memory is looked up once.
+    pub(super) scalars: u32,
 }
 
 /// What kind of type a node is, with what its translation needs.
@@ -314,10 +323,15 @@ impl Maker<'_> {
         for node in parts {
             let part = &self.nodes[*node as usize];
             let at = size.checked_next_multiple_of(part.align)?;
-            fields.push(Field { at, node: *node });
+            fields.push(Field { at, node: *node, scalars: 0 });
             size = at.checked_add(part.size)?;
             align = align.max(part.align);
             flat = flat.saturating_add(part.flat);
+        }
+        let mut scalars = 0;
+        for field in fields.iter_mut().rev() {
+            scalars = if self.nodes[field.node as usize].is_scalar() { scalars + 1 } else { 0 };
+            field.scalars = scalars;
         }
         Some((fields.into(), size.checked_next_multiple_of(align)?, align, flat))
     }
