@@ -4,7 +4,7 @@ use isorun::{LinkError, Selector, Wasi};
 use serde_json::json;
 
 use crate::args::{BudgetArgs, CheckArgs, LinkArg};
-use crate::exit::{self, FAILED, Failed, LINK};
+use crate::exit::{self, Failed};
 use crate::load;
 use crate::place::{self, Place, Places};
 use crate::terminal::{Terminal, while_slow};
@@ -23,25 +23,41 @@ pub async fn check(args: CheckArgs, terminal: &Terminal) -> Result<u8, Failed> {
     for link in &links.all {
         problems.extend(of_local(&runtime, link).await?);
     }
-    if !problems.is_empty() {
-        return Err(all(problems));
+    if let Some(failed) = Failed::all("links do not hold", problems) {
+        return Err(failed);
     }
 
-    let rows: Vec<_> = component
-        .ledger()
-        .imports
-        .iter()
-        .flat_map(names)
-        .map(|import| (place_of(&import, &links.all), import))
-        .collect();
+    // What a fused component imports is linked as if the component itself did.
+    let mut imports: Vec<String> = component.ledger().imports.iter().flat_map(names).collect();
+    let mut files = Vec::new();
+    for link in &links.all {
+        let Place::Fused(file) = &link.place else { continue };
+        if !files.contains(&file) {
+            files.push(file);
+            imports.extend(load::component(&runtime, file)?.ledger().imports.iter().flat_map(names));
+        }
+    }
+    let mut rows: Vec<(String, String)> = Vec::new();
+    for import in imports {
+        if !rows.iter().any(|(_, known)| *known == import) {
+            rows.push((place_of(&import, &links.all), import));
+        }
+    }
+    let fused: Vec<String> = builder.composed().await.map_err(|error| Failed::start(&error))?.fused().to_vec();
     let text = || {
         let width = rows.iter().map(|(_, import)| import.len()).max().unwrap_or(0);
         let line = |(place, import): &(String, String)| format!("{import:width$}  {place}\n");
-        format!("{}all links hold", rows.iter().map(line).collect::<String>())
+        let one = match fused.as_slice() {
+            [] => String::new(),
+            others => {
+                format!("one component, with one store, one budget and one fate, of this and {}\n", others.join(", "))
+            }
+        };
+        format!("{}{one}all links hold", rows.iter().map(line).collect::<String>())
     };
     let json = || {
         let rows: Vec<_> = rows.iter().map(|(place, import)| json!({ "import": import, "place": place })).collect();
-        json!({ "links": rows })
+        if fused.is_empty() { json!({ "links": rows }) } else { json!({ "links": rows, "fused": fused }) }
     };
     terminal.result(text, json)?;
     Ok(exit::OK)
@@ -57,16 +73,6 @@ async fn of_local(runtime: &isorun::Runtime, link: &LinkArg) -> Result<Vec<Faile
         _ => Failed::link(error),
     };
     Ok(found.iter().map(|error| told(error).at(format!("--link {}", link.text))).collect())
-}
-
-/// All problems as one; only where no link is to blame it is another code's.
-fn all(mut problems: Vec<Failed>) -> Failed {
-    if problems.len() == 1 {
-        return problems.swap_remove(0);
-    }
-    let code = if problems.iter().any(|problem| problem.code == LINK) { LINK } else { FAILED };
-    let lines: String = problems.iter().map(|problem| format!("\n- {}", problem.text.replace('\n', "\n  "))).collect();
-    Failed::new(code, format!("{} links do not hold:{lines}", problems.len()))
 }
 
 /// An import's name, or those of its functions at the root.

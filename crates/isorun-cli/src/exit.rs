@@ -101,6 +101,17 @@ impl Failed {
         failed.at(format!("--link {link}"))
     }
 
+    /// All problems as one, if there are any; only where no link is to blame it is another code's.
+    pub fn all(what: &str, mut problems: Vec<Self>) -> Option<Self> {
+        if problems.len() <= 1 {
+            return problems.pop();
+        }
+        let code = if problems.iter().any(|problem| problem.code == LINK) { LINK } else { FAILED };
+        let lines: String =
+            problems.iter().map(|problem| format!("\n- {}", problem.text.replace('\n', "\n  "))).collect();
+        Some(Self::new(code, format!("{} {what}:{lines}", problems.len())))
+    }
+
     /// A component's file that can't be read.
     pub fn unread(text: impl Into<String>) -> Self {
         Self::new(FAILED, text).kind("load")

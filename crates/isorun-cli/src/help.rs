@@ -20,6 +20,9 @@ PLACE is one of
   local:FILE.wasm       another component in this process: each file
                         is one instance, which gets no links and no
                         grants itself
+  fused:FILE.wasm       another component, made one with this one:
+                        they share memory, fuel, time and fate. Its
+                        imports are linked and granted as this one's
   tcp://HOST:PORT/NAME  an instance that `isorun serve` serves
   unix:///PATH#NAME     the same, on a Unix socket
 
@@ -83,6 +86,7 @@ pub const RUN: &str = examples! {
     "isorun run command.wasm --wasi clocks,random --env LANG=C -- -v input.txt"
     "isorun run app.wasm --link demo:kv/store=local:kv.wasm --invoke 'run(40)'"
     "isorun run app.wasm --link '*=tcp://127.0.0.1:7000/kv' --invoke 'run(40)' \\\n      --timeout 500ms"
+    "isorun run app.wasm --link '*=fused:kv.wasm' --invoke 'run(40)'"
     "isorun run app.wasm --link '*=local:kv.wasm' --invoke 'run(40)' \\\n      --on-failure '*=case:denied'"
     "isorun run files.wasm --dir photos::/photos:ro \\\n      --invoke 'run(\"list\", \"/photos\", \"\")'"
     ; output

@@ -126,11 +126,12 @@ fn name(instance: &Val) -> Option<&str> {
 
 /// One line for each instance, in columns as wide as they must be.
 fn table(instances: &[Val]) -> String {
-    const COLUMNS: [(&str, &str); 5] = [
+    const COLUMNS: [(&str, &str); 6] = [
         ("NAME", "name"),
         ("SERVES AS", "serving"),
         ("GENERATION", "generation"),
         ("IN FLIGHT", "in-flight"),
+        ("FUSED WITH", "fused"),
         ("EXPORTS", "exports"),
     ];
     let cell = |instance: &Val, field: &str| -> String {
@@ -147,11 +148,14 @@ fn table(instances: &[Val]) -> String {
             _ => String::new(),
         }
     };
-    let mut rows = vec![COLUMNS.map(|(title, _)| title.to_owned())];
-    rows.extend(instances.iter().map(|instance| COLUMNS.map(|(_, field)| cell(instance, field))));
+    let is_any = |field: &str| instances.iter().any(|instance| !cell(instance, field).is_empty());
+    // Mostly nothing is fused.
+    let columns: Vec<_> = COLUMNS.into_iter().filter(|(_, field)| *field != "fused" || is_any(field)).collect();
+    let mut rows: Vec<Vec<String>> = vec![columns.iter().map(|(title, _)| (*title).to_owned()).collect()];
+    rows.extend(instances.iter().map(|instance| columns.iter().map(|(_, field)| cell(instance, field)).collect()));
     let widths: Vec<usize> =
-        (0..COLUMNS.len()).map(|at| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0)).collect();
-    let line = |row: &[String; 5]| {
+        (0..columns.len()).map(|at| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0)).collect();
+    let line = |row: &Vec<String>| {
         let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };

@@ -55,7 +55,9 @@ pub async fn described_with(
     }
     let imports = &component.ledger().imports;
     let imported = |import: &isorun::Interface| import.name.as_ref().is_some_and(|name| name.starts_with(FILESYSTEM));
-    if !grants.dirs.is_empty() && !imports.iter().any(imported) {
+    // What is fused to it may import it in its stead.
+    let alone = !links.all.iter().any(|link| matches!(link.place, Place::Fused(_)));
+    if alone && !grants.dirs.is_empty() && !imports.iter().any(imported) {
         tracing::warn!("the component does not import {FILESYSTEM}: --dir gives it nothing");
     }
     for (at, dir) in grants.dirs.iter().enumerate() {
@@ -85,10 +87,13 @@ fn policies(links: &Links) -> Result<Vec<Option<OnFailure>>, Failed> {
                 "--on-failure {import}={policy}: no --link is for `{import}`; there are: {known}"
             )));
         };
-        if let Place::Kv(_) = links.all[at].place {
-            return Err(Failed::usage(format!(
-                "--on-failure {import}={policy}: its calls go to this process's own code, which is never away"
-            )));
+        let never = match &links.all[at].place {
+            Place::Kv(_) => "its calls go to this process's own code, which is never away",
+            Place::Fused(_) => "its calls stay in the component, which ends with what is fused to it",
+            Place::Local(_) | Place::Peer(_) => "",
+        };
+        if !never.is_empty() {
+            return Err(Failed::usage(format!("--on-failure {import}={policy}: {never}")));
         }
         policies[at] = Some(policy.clone());
     }

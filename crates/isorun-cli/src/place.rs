@@ -7,8 +7,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use isorun::{
-    InMemoryKv, InstanceHandle, InstantiateError, LinkError, Linkable, LocalInstance, Runtime, StartError, TcpAddress,
-    TcpTransport, Transport,
+    InMemoryKv, InstanceHandle, InstantiateError, LinkError, Linkable, LoadedComponent, LocalInstance, Runtime,
+    StartError, TcpAddress, TcpTransport, Transport,
 };
 #[cfg(unix)]
 use isorun::{UnixAddress, UnixTransport};
@@ -24,6 +24,7 @@ macro_rules! forms {
             $($host,)?
             "
   local:FILE.wasm       another component in this process
+  fused:FILE.wasm       another component, made one with this one
   tcp://HOST:PORT/NAME  an instance that `isorun serve` serves there
   unix:///PATH#NAME     the same, on a Unix socket"
         )
@@ -49,6 +50,8 @@ pub enum Place {
     Kv(KvRules),
     /// Another component, in this process.
     Local(PathBuf),
+    /// Another component, made one with the command's own.
+    Fused(PathBuf),
     /// An instance of another process.
     Peer(PeerPlace),
 }
@@ -143,6 +146,8 @@ impl FromStr for Place {
             "system" => kv(rest).map(Self::Kv),
             "local" if rest.is_empty() => Err(format!("`{text}` names no file: local:FILE.wasm")),
             "local" => Ok(Self::Local(rest.into())),
+            "fused" if rest.is_empty() => Err(format!("`{text}` names no file: fused:FILE.wasm")),
+            "fused" => Ok(Self::Fused(rest.into())),
             "tcp" => tcp(text, rest).map(Self::Peer),
             #[cfg(unix)]
             "unix" => unix(text).map(Self::Peer),
@@ -197,13 +202,14 @@ pub struct Places<'a> {
     starts: bool,
     stores: Vec<(KvRules, InMemoryKv)>,
     instances: HashMap<PathBuf, InstanceHandle>,
+    fused: HashMap<PathBuf, LoadedComponent>,
     transports: HashMap<String, Arc<dyn Transport>>,
 }
 
 impl<'a> Places<'a> {
     pub fn new(runtime: &'a Runtime, budget: &'a BudgetArgs) -> Self {
-        let (stores, instances, transports) = (Vec::new(), HashMap::new(), HashMap::new());
-        Self { runtime, budget, starts: true, stores, instances, transports }
+        let (stores, instances, fused, transports) = (Vec::new(), HashMap::new(), HashMap::new(), HashMap::new());
+        Self { runtime, budget, starts: true, stores, instances, fused, transports }
     }
 
     /// The same, where nothing may run: the component of a `local:` place is checked, and not started.
@@ -224,6 +230,10 @@ impl<'a> Places<'a> {
                 let found = self.instance(file).await.map_err(|failed| failed.behind_link(&link.text))?;
                 Linkable::LocalInstance(found.into())
             }
+            Place::Fused(file) => {
+                let component = self.fused(file).map_err(|failed| failed.behind_link(&link.text))?;
+                Linkable::fused(load::name_of(file), &component)
+            }
             Place::Peer(place) => {
                 let transport = self.transports.entry(place.address.to_string());
                 let transport = transport.or_insert_with(|| place.transport());
@@ -242,9 +252,18 @@ impl<'a> Places<'a> {
         store
     }
 
+    fn fused(&mut self, file: &Path) -> Result<LoadedComponent, Failed> {
+        let key = same(file);
+        if let Some(component) = self.fused.get(&key) {
+            return Ok(component.clone());
+        }
+        let component = load::component(self.runtime, file)?;
+        self.fused.insert(key, component.clone());
+        Ok(component)
+    }
+
     async fn instance(&mut self, file: &Path) -> Result<InstanceHandle, Failed> {
-        // One file under two names is one instance; one that isn't there is told of by `load`.
-        let key = file.canonicalize().unwrap_or_else(|_| file.to_owned());
+        let key = same(file);
         if let Some(instance) = self.instances.get(&key) {
             return Ok(instance.clone());
         }
@@ -259,6 +278,11 @@ impl<'a> Places<'a> {
         self.instances.insert(key, instance.clone());
         Ok(instance)
     }
+}
+
+/// One path for a file that has several, so that it is there once; one that isn't there is told of by `load`.
+fn same(file: &Path) -> PathBuf {
+    file.canonicalize().unwrap_or_else(|_| file.to_owned())
 }
 
 /// A component of a `local:` place whose imports would have to go somewhere.
@@ -315,6 +339,7 @@ mod tests {
         let rules = KvRules { deny: vec!["a".into(), "b".into()], absent_is_error: vec!["c=d".into()] };
         assert_eq!("system:kv?deny=a&deny=b&absent-is-error=c=d".parse(), Ok(Place::Kv(rules)));
         assert_eq!("local:a:b/c.wasm".parse(), Ok(Place::Local("a:b/c.wasm".into())));
+        assert_eq!("fused:a.wasm".parse(), Ok(Place::Fused("a.wasm".into())));
         let address = Address::Tcp("tcp://[::1]:7000".parse().unwrap());
         assert_eq!("tcp://[::1]:7000/kv".parse(), Ok(Place::Peer(PeerPlace { address, instance: "kv".into() })));
     }
@@ -338,6 +363,7 @@ mod tests {
         refused("kv.wasm", "local:FILE.wasm");
         refused("http://a/b", "tcp://HOST:PORT/NAME");
         refused("local:", "names no file");
+        refused("fused:", "names no file");
         refused("system:", "system:kv");
         refused("system:log", "no host component `log`");
         refused("system:kv?refuse=a", "deny=KEY");

@@ -214,7 +214,7 @@ fn a_unix_socket_serves_as_a_port_does() {
     isorun(&["inspect", &address]).check(0, table, &[]);
     isorun(&["inspect", &format!("{address}#")]).check(0, table, &[]);
     isorun(&["inspect", &address, "-o", "json"])
-        .check_starts(0, r#"{"ok":[{"exports":["demo:kv/store@0.1.0"],"generation":1"#);
+        .check_starts(0, r#"{"ok":[{"exports":["demo:kv/store@0.1.0"],"fused":[],"generation":1"#);
     server.signal("-TERM");
     server.end().check(0, "", &[]);
     isorun(&["inspect", &place]).check(1, "", &[&format!("cannot ask {place} what it offers"), "isorun serve"]);

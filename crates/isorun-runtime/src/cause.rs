@@ -4,6 +4,7 @@ use isorun_core::{Failure, Fault};
 use wasmtime::Trap;
 
 use crate::HostState;
+use crate::fuse::Together;
 
 /// A call through a link that failed where the WIT signature has no room to say so.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,8 +46,8 @@ pub(crate) fn fault(error: &wasmtime::Error, state: &mut HostState) -> Fault {
         Some(Trap::OutOfFuel) => Fault::OutOfFuel { limit: state.call.fuel_limit() },
         Some(Trap::Interrupt) => state.call.out_of_time(),
         // A guest that is refused memory mostly gives up as `unreachable`.
-        Some(Trap::UnreachableCodeReached) => refused.unwrap_or_else(|| trapped(Trap::UnreachableCodeReached)),
-        Some(trap) => trapped(*trap),
+        Some(Trap::UnreachableCodeReached) => refused.unwrap_or_else(|| trapped(Trap::UnreachableCodeReached, state)),
+        Some(trap) => trapped(*trap, state),
         None => refused
             .or_else(|| worded(&error.root_cause().to_string(), state))
             // The host function's own words; the guest's backtrace above them is of no use to a caller.
@@ -75,8 +76,12 @@ fn plain(text: &str) -> String {
 /// Longest text of a stranger that is passed on, in bytes.
 const SAID_BYTES_MAX: usize = 1024;
 
-fn trapped(trap: Trap) -> Fault {
-    Fault::Trapped { message: trap.to_string().trim_start_matches("wasm trap: ").to_owned() }
+fn trapped(trap: Trap, state: &HostState) -> Fault {
+    let mut message = trap.to_string().trim_start_matches("wasm trap: ").to_owned();
+    if let Some(Together(others)) = state.extension() {
+        message += &format!(" (in it or in what is fused to it: {})", plain(&others.join(", ")));
+    }
+    Fault::Trapped { message }
 }
 
 /// Limits for which the engine has only words.

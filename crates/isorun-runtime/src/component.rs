@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use isorun_ledger::Ledger;
+use isorun_ledger::{Interface, Ledger};
+use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
 use wasmtime::component::Component;
 
@@ -43,10 +44,22 @@ pub struct LoadedComponent {
     shared: Arc<Shared>,
 }
 
+/// What a component was composed of, beside itself.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Fused {
+    /// The names of the others.
+    pub(crate) names: Arc<[String]>,
+    /// Interfaces that it exports for their types' sake alone.
+    pub(crate) hidden: Arc<[String]>,
+}
+
 struct Shared {
     engine: WasmtimeEngine,
     bytes: Bytes,
     ledger: Arc<Ledger>,
+    /// The ledger, and the exports that are there for nobody to call.
+    whole: Arc<Ledger>,
+    fused: Fused,
     compiled: OnceCell<Component>,
 }
 
@@ -56,10 +69,51 @@ impl LoadedComponent {
     /// # Errors
     /// What is wrong with the bytes.
     pub fn parse(engine: &WasmtimeEngine, bytes: impl Into<Bytes>) -> Result<Self, LoadError> {
-        let bytes = bytes.into();
+        Self::of_parts(engine, bytes.into(), Fused::default())
+    }
+
+    /// As [`parse`](Self::parse), for one that was composed.
+    pub(crate) fn of_parts(engine: &WasmtimeEngine, bytes: Bytes, fused: Fused) -> Result<Self, LoadError> {
         prescan(&bytes)?;
-        let ledger = Arc::new(introspect(&bytes)?);
-        Ok(Self { shared: Arc::new(Shared { engine: engine.clone(), bytes, ledger, compiled: OnceCell::new() }) })
+        let whole = Arc::new(introspect(&bytes)?);
+        let mut ledger = whole.clone();
+        if !fused.hidden.is_empty() {
+            let is_hidden = |export: &Interface| export.name.as_ref().is_some_and(|name| fused.hidden.contains(name));
+            Arc::make_mut(&mut ledger).exports.retain(|export| !is_hidden(export));
+        }
+        let engine = engine.clone();
+        Ok(Self { shared: Arc::new(Shared { engine, bytes, ledger, whole, fused, compiled: OnceCell::new() }) })
+    }
+
+    /// The types of all that the compiled code imports and exports.
+    pub(crate) fn whole_ledger(&self) -> &Ledger {
+        &self.shared.whole
+    }
+
+    /// Exports that only name types.
+    pub(crate) fn hidden(&self) -> &Arc<[String]> {
+        &self.shared.fused.hidden
+    }
+
+    pub(crate) fn bytes(&self) -> &Bytes {
+        &self.shared.bytes
+    }
+
+    /// Whether both are the same component, and not only alike.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
+    /// The SHA-256 digest of its bytes, computed at each call.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        Sha256::digest(&self.shared.bytes).into()
+    }
+
+    /// The names of the components that were fused to it, which share its store, its budget and its fate; mostly none.
+    #[must_use]
+    pub fn fused(&self) -> &Arc<[String]> {
+        &self.shared.fused.names
     }
 
     /// The types of its imports and exports.

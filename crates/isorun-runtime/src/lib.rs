@@ -36,6 +36,7 @@ pub mod codec;
 mod component;
 mod direct;
 mod engine;
+mod fuse;
 mod instance;
 mod interpreted;
 pub mod introspect;
@@ -56,6 +57,7 @@ pub use cause::{GuestExit, LinkFailure};
 pub use component::{LoadError, LoadedComponent};
 pub use direct::{CodecPlan, NoPlan, PlanSide};
 pub use engine::{COMPILES_MAX, Codec, EPOCH_MS, EngineOptions, POOLED_MEMORY_BYTES_MAX, WasmtimeEngine};
+pub use fuse::{FusedLink, fuse};
 pub use instance::{
     AT_ONCE_MAX, CallError, CallOptions, Instance, InstanceOptions, QUEUE_MAX, QUEUE_MS, Serving, StartError,
 };

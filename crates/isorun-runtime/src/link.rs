@@ -7,6 +7,7 @@ use std::sync::Arc;
 use isorun_core::Failure;
 use isorun_ledger::{Difference, Function, Interface, Ledger, Obstacle, names_match, nearest};
 
+use crate::fuse::FusedLink;
 use crate::stub::{CalleeLink, OnFailure, Room};
 use crate::{LoadError, SystemComponent};
 
@@ -43,7 +44,7 @@ impl Selector {
     }
 
     /// How closely this selects a function of an import: the closest link takes it.
-    fn closeness(&self, interface: Option<&str>, function: &str) -> Option<u8> {
+    pub(crate) fn closeness(&self, interface: Option<&str>, function: &str) -> Option<u8> {
         match (self, interface) {
             (Self::Function(name), None) => (name == function).then_some(3),
             (Self::Interface(wanted), Some(import)) => selects(wanted, import).then_some(3),
@@ -55,7 +56,7 @@ impl Selector {
     }
 
     /// Whether it is a mistake if nothing that is imported is selected.
-    fn must_match(&self) -> bool {
+    pub(crate) fn must_match(&self) -> bool {
         match self {
             Self::Interface(_) | Self::Function(_) => true,
             // A part of WASI is granted, whether the component uses it or not.
@@ -94,12 +95,15 @@ pub enum LinkTarget {
     System(Arc<dyn SystemComponent>),
     /// Another instance, here or on a peer.
     Callee(CalleeLink),
+    /// A component that becomes one with the component that is linked.
+    Fused(FusedLink),
 }
 
 impl LinkTarget {
-    fn place(&self) -> String {
+    pub(crate) fn place(&self) -> String {
         match self {
             Self::System(_) => "the host".into(),
+            Self::Fused(link) => format!("fused component `{}`", link.name),
             Self::Callee(link) => format!("instance `{}` {}", link.instance, link.place),
         }
     }
@@ -229,6 +233,21 @@ pub enum LinkError {
         /// What it does offer, as far as it said.
         offers: Vec<String>,
     },
+    /// Fused components of which one would need itself.
+    #[error(
+        "components that import each other can't be fused: {}; link one of them as an instance of its own",
+        path.join(" imports ")
+    )]
+    FusedCycle {
+        /// The components' names; the last is the first again.
+        path: Vec<String>,
+    },
+    /// Components that can't be composed, though the functions of their links are the same.
+    #[error("cannot fuse the components: {cause}")]
+    Fuse {
+        /// What the composer says.
+        cause: String,
+    },
     /// A component that can't be compiled.
     #[error(transparent)]
     Load(#[from] LoadError),
@@ -323,7 +342,7 @@ pub(crate) fn resolve_all(ledger: &Ledger, links: &[Link], offers: &[Offer]) -> 
         }
     }
     let unused = (0..links.len()).filter(|&at| !used[at] && links[at].selector.must_match());
-    problems.extend(unused.map(|at| not_imported(ledger, &links[at].selector)));
+    problems.extend(unused.map(|at| not_imported(&ledger.imports, &links[at].selector)));
     if !missing.is_empty() {
         let mut offers = offers.to_vec();
         for link in links {
@@ -338,12 +357,17 @@ pub(crate) fn resolve_all(ledger: &Ledger, links: &[Link], offers: &[Offer]) -> 
     (resolved, problems)
 }
 
-fn needs_link(import: &Interface) -> bool {
+pub(crate) fn needs_link(import: &Interface) -> bool {
     !import.functions.is_empty() || !import.resources.is_empty()
 }
 
 /// The link that selects this function most closely.
-fn closest(import: &Interface, function: &str, links: &[Link], used: &mut [bool]) -> Result<Option<usize>, LinkError> {
+pub(crate) fn closest(
+    import: &Interface,
+    function: &str,
+    links: &[Link],
+    used: &mut [bool],
+) -> Result<Option<usize>, LinkError> {
     let mut best: Option<(u8, usize)> = None;
     for (at, link) in links.iter().enumerate() {
         let Some(closeness) = link.selector.closeness(import.name.as_deref(), function) else { continue };
@@ -370,13 +394,16 @@ fn same_target(first: &LinkTarget, second: &LinkTarget) -> bool {
             let alike = first.adds_up() && second.adds_up() && first.interfaces() == second.interfaces();
             Arc::ptr_eq(first, second) || alike
         }
-        (LinkTarget::Callee(_), _) | (_, LinkTarget::Callee(_)) => false,
+        (LinkTarget::Fused(first), LinkTarget::Fused(second)) => first.component.is(&second.component),
+        (LinkTarget::System(_) | LinkTarget::Callee(_) | LinkTarget::Fused(_), _) => false,
     }
 }
 
 fn admissible(ledger: &Ledger, import: &Interface, functions: &[String], target: &LinkTarget) -> Result<(), LinkError> {
     let label = || import.name.clone().unwrap_or_else(|| functions.join(", "));
     match target {
+        // What becomes one with the component is looked at before.
+        LinkTarget::Fused(_) => Ok(()),
         LinkTarget::System(component) => {
             let offers = component.interfaces();
             let has = |wanted: &str| offers.iter().any(|offer| names_match(wanted, offer));
@@ -425,9 +452,9 @@ fn room<'f>(
     Err(results)
 }
 
-fn not_imported(ledger: &Ledger, selector: &Selector) -> LinkError {
+pub(crate) fn not_imported<'i>(all: impl IntoIterator<Item = &'i Interface>, selector: &Selector) -> LinkError {
     let mut imports = Vec::new();
-    for import in ledger.imports.iter().filter(|import| needs_link(import)) {
+    for import in all.into_iter().filter(|import| needs_link(import)) {
         match &import.name {
             Some(name) => imports.push(name.clone()),
             None => imports.extend(import.functions.iter().map(|function| function.name.clone())),

@@ -9,7 +9,7 @@ use wasmtime::component::{InstancePre, Linker};
 
 use crate::link::{Link, LinkError, LinkTarget, Offer, Resolved, resolve, resolve_all};
 use crate::stub::{BoundLink, Stub};
-use crate::{Codec, HostState, LoadedComponent, SystemComponent, direct, interpreted, introspect};
+use crate::{Codec, HostState, LoadedComponent, SystemComponent, direct, fuse, interpreted, introspect};
 
 /// A component whose every import goes somewhere.
 #[derive(Clone)]
@@ -19,11 +19,31 @@ pub struct LinkedComponent {
     pub(crate) systems: Vec<Arc<dyn SystemComponent>>,
 }
 
-/// Links a component: resolves, binds and checks every import, then compiles.
+impl LinkedComponent {
+    /// The component: the one that was linked, or what it and those fused to it came to.
+    #[must_use]
+    pub fn component(&self) -> &LoadedComponent {
+        &self.component
+    }
+}
+
+/// Links a component: composes what is fused, resolves, binds and checks every import, then compiles.
 ///
 /// # Errors
 /// A [`LinkError`]; nothing of the component has run.
 pub async fn link(component: &LoadedComponent, links: &[Link], offers: &[Offer]) -> Result<LinkedComponent, LinkError> {
+    match fuse::rest(component, links).await {
+        Ok((component, links)) => link_rest(&component, &links, offers).await,
+        Err(problems) => Err(fuse::first(problems)),
+    }
+}
+
+/// Links what has nothing to be fused.
+async fn link_rest(
+    component: &LoadedComponent,
+    links: &[Link],
+    offers: &[Offer],
+) -> Result<LinkedComponent, LinkError> {
     let ledger = component.ledger();
     let resolved = resolve(ledger, links, offers)?;
     let (bound, problems) = bind_all(ledger, &resolved, links, 1).await;
@@ -32,13 +52,13 @@ pub async fn link(component: &LoadedComponent, links: &[Link], offers: &[Offer])
     }
 
     let compiled = component.compiled().await?;
-    introspect::check(ledger, compiled).map_err(|e| LinkError::Engine { cause: e.to_string() })?;
+    introspect::check(component.whole_ledger(), compiled).map_err(|e| LinkError::Engine { cause: e.to_string() })?;
 
     let mut linker = Linker::<HostState>::new(component.engine().engine());
     // Two host components may bring the same functions, and a stub goes before a host component's.
     linker.allow_shadowing(true);
     let engine_refuses = |e: wasmtime::Error| LinkError::Engine { cause: format!("{e:#}") };
-    let systems = systems(links);
+    let mut systems = systems(links);
     for system in &systems {
         system.install(&mut linker).map_err(engine_refuses)?;
     }
@@ -47,18 +67,24 @@ pub async fn link(component: &LoadedComponent, links: &[Link], offers: &[Offer])
         define(&mut linker, component.engine().options().codec, ledger, resolved, bound).map_err(engine_refuses)?;
     }
     let pre = linker.instantiate_pre(compiled).map_err(engine_refuses)?;
+    systems.extend(fuse::mark(component));
     Ok(LinkedComponent { component: component.clone(), pre, systems })
 }
 
 /// All that is wrong with a component's links: what [`link()`] would say, and what it would say after that was mended.
 ///
-/// Empty where the links hold. Nothing runs; the component is compiled only if nothing else is wrong.
+/// Empty where the links hold. Nothing runs; the component is compiled only if nothing else is wrong, and what a fused
+/// component leaves to other links is looked at only where all that is fused fits.
 pub async fn problems(component: &LoadedComponent, links: &[Link], offers: &[Offer]) -> Vec<LinkError> {
+    let (component, links) = match fuse::rest(component, links).await {
+        Ok(rest) => rest,
+        Err(problems) => return problems,
+    };
     let ledger = component.ledger();
-    let (resolved, mut problems) = resolve_all(ledger, links, offers);
-    problems.extend(bind_all(ledger, &resolved, links, usize::MAX).await.1);
+    let (resolved, mut problems) = resolve_all(ledger, &links, offers);
+    problems.extend(bind_all(ledger, &resolved, &links, usize::MAX).await.1);
     if problems.is_empty() {
-        problems.extend(link(component, links, offers).await.err());
+        problems.extend(link_rest(&component, &links, offers).await.err());
     }
     problems
 }
@@ -169,7 +195,7 @@ fn define(
 }
 
 /// The export that serves an import of that name.
-fn matching<'l>(ledger: &'l Ledger, wanted: Option<&str>) -> Option<&'l Interface> {
+pub(crate) fn matching<'l>(ledger: &'l Ledger, wanted: Option<&str>) -> Option<&'l Interface> {
     ledger.export(wanted).or_else(|| {
         let serves = |export: &&Interface| export.name.as_deref().zip(wanted).is_some_and(|(o, w)| names_match(w, o));
         ledger.exports.iter().find(serves)

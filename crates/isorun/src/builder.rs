@@ -5,8 +5,8 @@ use std::sync::Arc;
 use isorun_core::{Budget, DEADLINE_MS_DEFAULT};
 use isorun_ledger::Interface;
 use isorun_runtime::{
-    CalleeLink, Instance, InstanceOptions, Link, LinkError, LinkTarget, LoadedComponent, OnFailure, Selector, Serving,
-    StartError, SystemComponent, link, problems,
+    CalleeLink, FusedLink, Instance, InstanceOptions, Link, LinkError, LinkTarget, LoadedComponent, OnFailure,
+    Selector, Serving, StartError, SystemComponent, fuse, link, problems,
 };
 use isorun_security::{Capability, Decision, Grants, Request};
 use isorun_system::{Wasi, how_to_grant};
@@ -63,7 +63,7 @@ impl Pending {
     fn system(&self) -> Option<&dyn SystemComponent> {
         match &self.to {
             Linkable::System(component) => Some(&**component),
-            Linkable::LocalInstance(_) | Linkable::Remote { .. } => None,
+            Linkable::LocalInstance(_) | Linkable::Fused { .. } | Linkable::Remote { .. } => None,
         }
     }
 
@@ -79,6 +79,7 @@ impl Pending {
             Linkable::LocalInstance(LocalInstance::Named(name) | LocalInstance::Unstarted { name, .. }) => {
                 format!("instance {name}")
             }
+            Linkable::Fused { name, .. } => format!("fused component {name}"),
             Linkable::Remote { transport: RemoteEnd::Transport(transport), remote_instance } => {
                 format!("instance {remote_instance} at {}", transport.place())
             }
@@ -105,6 +106,36 @@ impl InstanceBuilder {
     #[must_use]
     pub fn link_local(self, import: &str, instance: impl Into<LocalInstance>) -> Self {
         self.link(import, Linkable::LocalInstance(instance.into()))
+    }
+
+    /// Links imports to another component by making one component of both.
+    ///
+    /// They share a store, a budget and their fate: the provider's memory and fuel are this instance's, a trap in it ends
+    /// both, and no other instance reaches it. A call between them costs nanoseconds. Resources and streams may go
+    /// through it, which no other link carries; large `list<u8>` are better off with [`link_local`](Self::link_local),
+    /// because here lists are copied item by item.
+    ///
+    /// All links of this description are for what the provider imports too, so that it may itself be fused to others;
+    /// whatever goes to clones of one [`LoadedComponent`] goes to one instance of it.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
+    /// use isorun::{Runtime, Val};
+    ///
+    /// let runtime = Runtime::new()?;
+    /// let app = runtime.load(std::fs::read("guests/prebuilt/kv-app.wasm")?)?;
+    /// let store = runtime.load(std::fs::read("guests/prebuilt/kv-provider.wasm")?)?;
+    /// let app = runtime.builder(&app).link_fused("demo:kv/store", &store).instantiate().await?;
+    /// assert_eq!(app.exec("run", &[Val::U32(40)]).await?, [Val::Result(Ok(Some(Box::new(Val::U64(820)))))]);
+    /// assert_eq!(app.fused(), ["demo:kv/store"]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn link_fused(self, import: &str, provider: &LoadedComponent) -> Self {
+        self.link(import, Linkable::fused(import, provider))
     }
 
     /// Links imports to an instance at the other end of a transport or connection.
@@ -228,11 +259,26 @@ impl InstanceBuilder {
         }
         let linked = link(&self.component, &self.resolved(), &self.runtime.offers()).await;
         let linked = linked.map_err(|error| StartError::from(explained(error)))?;
-        let handle = InstanceHandle::new(Instance::start(linked, self.options).await?);
+        let fused = linked.component().fused().clone();
+        let handle = InstanceHandle::new(Instance::start(linked, self.options).await?, fused);
         if let Some(id) = &self.register {
             self.runtime.register_instance(id, &handle)?;
         }
         Ok(handle)
+    }
+
+    /// The component that this one and those fused to it come to, with its own imports and exports; this one itself
+    /// where nothing is fused.
+    ///
+    /// For whoever makes many instances of it: it is composed and compiled once. What it imports is what the other links
+    /// are for.
+    ///
+    /// # Errors
+    /// As [`instantiate`](Self::instantiate), where the fused links don't hold.
+    pub async fn composed(&self) -> Result<LoadedComponent, InstantiateError> {
+        self.permitted()?;
+        let fused = fuse(&self.component, &self.resolved()).await;
+        fused.map_err(|error| StartError::from(error).into())
     }
 
     /// Binds and checks all links without starting anything.
@@ -293,10 +339,19 @@ impl InstanceBuilder {
         if reasons.is_empty() { Ok(()) } else { Err(InstantiateError::NotGranted { reasons }) }
     }
 
+    /// What the component imports, and what each imports that is to be fused to it.
+    fn imports(&self) -> impl Iterator<Item = &Interface> {
+        let fused = self.links.iter().filter_map(|link| match &link.to {
+            Linkable::Fused { component, .. } => Some(component),
+            Linkable::System(_) | Linkable::LocalInstance(_) | Linkable::Remote { .. } => None,
+        });
+        [&self.component].into_iter().chain(fused).flat_map(|component| &component.ledger().imports)
+    }
+
     /// Each import that a link is for. The parts of WASI that a host component asks for by name are not among them.
     fn linked(&self) -> Vec<Capability> {
         let mut linked = Vec::new();
-        for import in &self.component.ledger().imports {
+        for import in self.imports() {
             let interface = import.name.as_deref();
             let is_linked = |function: &str| {
                 let takes = |link: &&Pending| {
@@ -308,7 +363,10 @@ impl InstanceBuilder {
             let functions = import.functions.iter().map(|function| &function.name);
             let functions: Vec<&String> = functions.filter(|function| is_linked(function)).collect();
             if !functions.is_empty() {
-                linked.push(Capability::interface(interface).functions(functions));
+                let wanted = Capability::interface(interface).functions(functions);
+                if !linked.contains(&wanted) {
+                    linked.push(wanted);
+                }
             }
         }
         linked
@@ -362,6 +420,9 @@ impl InstanceBuilder {
             Linkable::LocalInstance(LocalInstance::Unstarted { name, component }) => {
                 callee(Arc::new(Unstarted::new(name, component)), name, here())
             }
+            Linkable::Fused { name, component } => {
+                LinkTarget::Fused(FusedLink { name: name.clone(), component: component.clone() })
+            }
             Linkable::Remote { transport, remote_instance } => {
                 let remote = self.runtime.remote(transport, remote_instance);
                 let place = match transport {
@@ -379,7 +440,6 @@ impl InstanceBuilder {
     /// Every guest with a standard library imports parts of it that are harmless
     /// when empty. What can't be empty (clocks, random numbers) must be granted.
     fn rest_of_wasi(&self) -> Vec<Link> {
-        let imports = &self.component.ledger().imports;
         let wasi: Arc<dyn SystemComponent> = Arc::new(self.wasi.clone());
         let offered = wasi.interfaces();
         let mut packages: Vec<&str> = offered.iter().map(|interface| package_of(interface)).collect();
@@ -387,7 +447,7 @@ impl InstanceBuilder {
         packages.retain(|package| {
             let imported = |import: &Interface| import.name.as_deref().is_some_and(|name| package_of(name) == *package);
             let linked = |link: &Pending| matches!(&link.selector, Selector::Package(name) if name == package);
-            imports.iter().any(imported) && !self.links.iter().any(linked)
+            self.imports().any(imported) && !self.links.iter().any(linked)
         });
         let to = |package: &str| Link {
             selector: Selector::Package(package.into()),

@@ -14,11 +14,12 @@ use isorun_runtime::{CallError, CallOptions, Instance, Serving};
 #[derive(Debug, Clone)]
 pub struct InstanceHandle {
     instance: Instance,
+    fused: Arc<[String]>,
 }
 
 impl InstanceHandle {
-    pub(crate) fn new(instance: Instance) -> Self {
-        Self { instance }
+    pub(crate) fn new(instance: Instance, fused: Arc<[String]>) -> Self {
+        Self { instance, fused }
     }
 
     /// Calls an exported function and waits for its results, 30 seconds at most.
@@ -61,6 +62,12 @@ impl InstanceHandle {
     #[must_use]
     pub fn functions(&self) -> Vec<String> {
         self.instance.functions()
+    }
+
+    /// The names of the components that are fused to its own, which share its stores, its budget and its fate.
+    #[must_use]
+    pub fn fused(&self) -> &[String] {
+        &self.fused
     }
 
     /// How it serves its callers.

@@ -15,6 +15,13 @@ pub enum Linkable {
     System(Arc<dyn SystemComponent>),
     /// In another instance of this process, with a store and a budget of its own.
     LocalInstance(LocalInstance),
+    /// In another component, which becomes one with the component that is linked: one store, one budget, one fate.
+    Fused {
+        /// Its name, for messages.
+        name: String,
+        /// The component. However many links go to clones of it, one instance of it is made.
+        component: LoadedComponent,
+    },
     /// In an instance at the other end of a connection.
     Remote {
         /// How the other end is reached.
@@ -28,6 +35,11 @@ impl Linkable {
     /// A host component.
     pub fn system(component: impl SystemComponent) -> Self {
         Self::System(Arc::new(component))
+    }
+
+    /// A component that becomes one with whatever is linked to it.
+    pub fn fused(name: impl Into<String>, component: &LoadedComponent) -> Self {
+        Self::Fused { name: name.into(), component: component.clone() }
     }
 
     /// An instance at the other end of `transport`, or of a connection that is open.

@@ -29,8 +29,8 @@ pub const REFLECT_PAGE_MAX: u32 = 256;
 
 /// Bytes of an answer at which it ends before its last instance is listed.
 const PAGE_BYTES_MAX: usize = 1 << 20;
-/// Bytes of names among the exports of one instance; a component may have any number.
-const EXPORTS_BYTES_MAX: usize = 64 << 10;
+/// Bytes of names among the exports of one instance, and among what is fused to it; there may be any number.
+const NAMES_BYTES_MAX: usize = 64 << 10;
 /// Bytes that the arguments may take once they are unpacked: no instance has a name that is longer.
 const ARGS_BYTES_MAX: u64 = 4 << 10;
 /// What a record or a name in it takes beside its text, at most.
@@ -39,7 +39,7 @@ const ITEM_BYTES: usize = 64;
 const LEFT_OUT: &str = "..";
 
 // A page that is one short of its end takes one more instance, with its name, and fits into a frame with it.
-const _: () = assert!(PAGE_BYTES_MAX + 2 * EXPORTS_BYTES_MAX < FRAME_BYTES_MAX / 2);
+const _: () = assert!(PAGE_BYTES_MAX + 3 * NAMES_BYTES_MAX < FRAME_BYTES_MAX / 2);
 
 /// The host, as one caller finds it.
 pub(crate) struct Reflect {
@@ -62,6 +62,7 @@ fn ledger() -> Result<&'static Ledger, Failure> {
             field("generation", number),
             field("in-flight", number),
             field("exports", texts),
+            field("fused", texts),
         ];
         let named = |name: &str| Some(TypeName { interface: Some(REFLECT_INTERFACE.into()), name: name.into() });
         let instance = types.intern(TypeDef::Record(fields), named("instance"))?;
@@ -162,15 +163,8 @@ impl Reflect {
 /// An instance, and about how many bytes it takes.
 fn shown(name: &str, handle: &InstanceHandle) -> (Val, usize) {
     let text = |text: String| Val::String(text);
-    let (mut exports, mut bytes) = (Vec::new(), 0);
-    for export in handle.ledger().exports.iter().flat_map(exported) {
-        bytes += export.len() + ITEM_BYTES;
-        if bytes > EXPORTS_BYTES_MAX {
-            exports.push(text(LEFT_OUT.into()));
-            break;
-        }
-        exports.push(text(export.to_owned()));
-    }
+    let (exports, exports_bytes) = listed(handle.ledger().exports.iter().flat_map(exported));
+    let (fused, fused_bytes) = listed(handle.fused().iter().map(String::as_str));
     let serving = match handle.serving() {
         Serving::Singleton { .. } => "singleton".into(),
         Serving::Pool { size, .. } => format!("pool={size}"),
@@ -182,9 +176,25 @@ fn shown(name: &str, handle: &InstanceHandle) -> (Val, usize) {
         ("serving".into(), text(serving)),
         ("generation".into(), Val::U64(handle.generation())),
         ("in-flight".into(), Val::U64(handle.in_flight() as u64)),
-        ("exports".into(), Val::List(exports)),
+        ("exports".into(), exports),
+        ("fused".into(), fused),
     ]);
-    (record, name.len() + 4 * ITEM_BYTES + bytes.min(EXPORTS_BYTES_MAX))
+    (record, name.len() + 5 * ITEM_BYTES + exports_bytes + fused_bytes)
+}
+
+/// Names as far as there is room for them, and about how many bytes they take.
+fn listed<'n>(names: impl Iterator<Item = &'n str>) -> (Val, usize) {
+    let (mut list, mut bytes) = (Vec::new(), 0);
+    for name in names {
+        let more = bytes + name.len() + ITEM_BYTES;
+        if more > NAMES_BYTES_MAX {
+            list.push(Val::String(LEFT_OUT.into()));
+            break;
+        }
+        bytes = more;
+        list.push(Val::String(name.to_owned()));
+    }
+    (Val::List(list), bytes)
 }
 
 /// The names under which an export is known: its own, or at the root those of its functions.

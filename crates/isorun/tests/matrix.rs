@@ -108,6 +108,25 @@ async fn every_app_works_with_every_provider_in_every_place() {
     }
 }
 
+/// Each pair is compiled anew, which for two interpreters takes most of a minute: so these two languages are enough.
+#[tokio::test]
+async fn every_app_is_fused_with_every_provider() {
+    let runtime = Runtime::new().unwrap();
+    let quick = |kind: &str, c: &[u8]| {
+        let rust = built(&format!("rust-{kind}")).map(|bytes| ("rust", bytes));
+        let all = [("c", c.to_vec())].into_iter().chain(rust);
+        all.map(|(language, bytes)| (language, runtime.load(bytes).unwrap())).collect::<Vec<_>>()
+    };
+    let providers = quick("kv-provider", KV_PROVIDER);
+    for (app, component) in quick("kv-app", KV_APP) {
+        for (provider, store) in &providers {
+            let builder = runtime.builder(&component).name(format!("{app} with {provider}"));
+            let app = started(builder.link_fused("demo:kv/store", store)).await;
+            bounded(run_40(&app)).await;
+        }
+    }
+}
+
 #[tokio::test]
 async fn bytes_are_encoded_alike_in_every_language_and_place() {
     let (near, far) = (Runtime::new().unwrap(), Runtime::new().unwrap());

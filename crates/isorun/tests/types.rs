@@ -54,6 +54,13 @@ async fn every_type_through_a_local_singleton() {
 }
 
 #[tokio::test]
+async fn every_type_through_a_fused_link() {
+    let runtime = Runtime::new().unwrap();
+    let [app, types] = ["types-app", "types-provider"].map(|name| runtime.load(wat_guest(name)).unwrap());
+    every_type(&runtime.builder(&app).link_fused(INTERFACE, &types).instantiate().await.unwrap(), 7).await;
+}
+
+#[tokio::test]
 async fn every_type_through_a_store_for_each_call() {
     let runtime = Runtime::new().unwrap();
     provider(&runtime, "types", Serving::PER_CALL).await;
