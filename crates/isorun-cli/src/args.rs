@@ -37,6 +37,14 @@ pub struct GlobalArgs {
     /// What is logged to standard error; goes before ISORUN_LOG
     #[arg(long, value_name = "LEVEL", value_parser = ["off", "error", "warn", "info", "debug", "trace"], global = true)]
     pub log_level: Option<String>,
+
+    /// Compiles each component anew, and keeps nothing of it
+    #[arg(long, global = true, conflicts_with = "cache_dir")]
+    pub no_cache: bool,
+
+    /// Where compiled code is kept [default: ~/.cache/isorun/compiled]
+    #[arg(long, value_name = "DIR", global = true)]
+    pub cache_dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -54,6 +62,7 @@ pub enum Command {
     Call(CallArgs),
     Inspect(InspectArgs),
     Check(CheckArgs),
+    Compile(CompileArgs),
     /// Runs one component with its key-value store in three places, and compares them
     #[command(after_help = help::DEMO)]
     Demo,
@@ -223,6 +232,19 @@ pub struct CheckArgs {
     /// How long each peer may take to answer, like 500ms or 5s [default: 30s]
     #[arg(long, value_name = "TIME", value_parser = units::milliseconds)]
     pub timeout: Option<u64>,
+}
+
+/// Compiles components now, so that later starts need not
+///
+/// Compiled code is kept in a folder that only its user can write, and found again by what the component's bytes are, so that
+/// `run` and `serve` of the same component start at once. Prints what became of each file; with `-o json`
+/// {"ok": {"folder": .., "components": [{"file": .., "sha256": .., "compiled": false if it was already}]}}.
+#[derive(Debug, Args)]
+#[command(after_help = help::COMPILE)]
+pub struct CompileArgs {
+    /// The components
+    #[arg(value_name = "FILE.wasm", required = true)]
+    pub components: Vec<PathBuf>,
 }
 
 /// Prints a script that completes isorun's command lines in a shell

@@ -4,14 +4,15 @@ use isorun::{LinkError, Selector, Wasi};
 use serde_json::json;
 
 use crate::args::{BudgetArgs, CheckArgs, LinkArg};
+use crate::compiling::Compiling;
 use crate::exit::{self, Failed};
 use crate::load;
 use crate::place::{self, Place, Places};
 use crate::terminal::{Terminal, while_slow};
 
 /// Links without running, and says all that does not hold.
-pub async fn check(args: CheckArgs, terminal: &Terminal) -> Result<u8, Failed> {
-    let runtime = load::runtime()?;
+pub async fn check(args: CheckArgs, terminal: &Terminal, compiling: &Compiling) -> Result<u8, Failed> {
+    let runtime = compiling.runtime()?;
     let component = load::component(&runtime, &args.component)?;
     let budget = BudgetArgs { timeout: args.timeout, ..BudgetArgs::default() };
     let places = Places::unstarted(&runtime, &budget);

@@ -10,9 +10,10 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 
+use crate::compiling::Compiling;
 use crate::exit::{self, FAILED, Failed};
 use crate::terminal::{self, Terminal};
-use crate::{load, units};
+use crate::units;
 
 /// Runs `run(n)`: puts and gets `n` entries, and adds up what it finds.
 const APP: &[u8] = include_bytes!("../../../guests/prebuilt/kv-app.wasm");
@@ -36,8 +37,8 @@ const START_MS_MAX: u64 = 60_000;
 const LINE_BYTES_MAX: u64 = 1_024;
 
 /// Prints the table; fails where the places don't answer the same.
-pub async fn demo(terminal: &Terminal) -> Result<u8, Failed> {
-    let demo = Demo::new()?;
+pub async fn demo(terminal: &Terminal, compiling: &Compiling) -> Result<u8, Failed> {
+    let demo = Demo::new(compiling)?;
     let kv = InMemoryKv::new().deny("denied").absent_is_error("missing");
     let system = demo.place("system", "this process's own code", Linkable::system(kv)).await?;
 
@@ -47,7 +48,7 @@ pub async fn demo(terminal: &Terminal) -> Result<u8, Failed> {
     let local = demo.place("local", "another component in this process", local).await?;
 
     terminal::remark("remote: starting a second process, `isorun serve`");
-    let mut second = Second::start().await?;
+    let mut second = Second::start(compiling).await?;
     let transport = Arc::new(TcpTransport::from(second.address.clone()));
     let remote = Linkable::remote(transport, Second::NAME);
     let remote = demo.place("remote", &format!("a component served at {}", second.address), remote).await?;
@@ -87,8 +88,8 @@ impl Row {
 }
 
 impl Demo {
-    fn new() -> Result<Self, Failed> {
-        let runtime = load::runtime()?;
+    fn new(compiling: &Compiling) -> Result<Self, Failed> {
+        let runtime = compiling.runtime()?;
         let load = |bytes: &'static [u8]| {
             runtime.load(bytes).map_err(|error| Failed::new(FAILED, format!("a guest of the demo: {error}")))
         };
@@ -170,7 +171,7 @@ impl Second {
     const NAME: &str = "kv";
 
     /// Serves the provider, as anybody would.
-    async fn start() -> Result<Self, Failed> {
+    async fn start(compiling: &Compiling) -> Result<Self, Failed> {
         let failed = |what: &str, why: String| Failed::new(FAILED, format!("the second process: {what}: {why}"));
         let unwritten = |error: std::io::Error| failed("cannot write its component", error.to_string());
         let folder = tempfile::Builder::new().prefix("isorun-demo-").tempdir().map_err(unwritten)?;
@@ -180,6 +181,7 @@ impl Second {
         let program = std::env::current_exe().map_err(|error| failed("cannot find isorun", error.to_string()))?;
         let mut command = Command::new(program);
         command.arg("serve").arg(file).args(["--listen", "tcp://127.0.0.1:0", "--as", Self::NAME]);
+        command.args(compiling.args());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().map_err(|error| failed("cannot start isorun", error.to_string()))?;
 

@@ -121,6 +121,11 @@ pub const CHECK: &str = examples! {
     "isorun check app.wasm --link '*=tcp://127.0.0.1:7000/kv' -o json"
 };
 
+pub const COMPILE: &str = examples! {
+    "isorun compile app.wasm kv.wasm"
+    "isorun compile app.wasm --cache-dir compiled -o json"
+};
+
 pub const DEMO: &str = examples! {
     "isorun demo"
     "isorun demo -o json"
@@ -140,7 +145,7 @@ mod tests {
 
     #[test]
     fn no_line_is_wrapped_at_80_columns() {
-        let ends = [ISORUN, RUN, SERVE, CALL, INSPECT, CHECK, DEMO, COMPLETION].map(|text| (text, 0));
+        let ends = [ISORUN, RUN, SERVE, CALL, INSPECT, CHECK, COMPILE, DEMO, COMPLETION].map(|text| (text, 0));
         for (text, indent) in ends.into_iter().chain([(LINK, INDENT), (ON_FAILURE, INDENT)]) {
             for line in text.lines() {
                 assert!(indent + line.chars().count() <= 80, "{line}");

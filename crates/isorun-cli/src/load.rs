@@ -8,6 +8,7 @@ use crate::args::{BudgetArgs, GrantArgs, Links};
 use crate::exit::{FAILED, Failed};
 use crate::place::{Place, Places};
 
+/// A runtime for what compiles nothing.
 pub fn runtime() -> Result<Runtime, Failed> {
     Runtime::new().map_err(|error| Failed::new(FAILED, error.to_string()))
 }

@@ -5,6 +5,7 @@
 //! - `isorun serve PROVIDER.wasm --listen tcp://127.0.0.1:7000` serves a component to other processes.
 //! - `isorun call PLACE CALL` calls what is served, without any component: the peer describes itself.
 //! - `isorun inspect FILE|PLACE` shows types as WIT; `isorun check APP.wasm` links and runs nothing.
+//! - `isorun compile FILE..` compiles components beforehand.
 //! - `isorun demo` runs one component in all three places and compares them.
 //!
 //! Results go to standard output as WAVE or JSON, and nothing else does, but the one line `listening URL` of `serve`.
@@ -19,6 +20,7 @@
 mod args;
 mod call;
 mod check;
+mod compiling;
 mod completion;
 mod demo;
 mod exit;
@@ -41,6 +43,7 @@ use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::{Cli, Command, Output};
+use crate::compiling::Compiling;
 use crate::exit::{FAILED, Failed};
 use crate::signals::Signals;
 use crate::terminal::Terminal;
@@ -51,8 +54,7 @@ fn main() -> ExitCode {
         Err(error) => return misread(&error),
     };
     let terminal = Terminal { output: cli.global.output };
-    let outcome =
-        enter(cli.global.dir.as_deref()).and_then(|()| log(&cli)).and_then(|()| start(cli.command, &terminal));
+    let outcome = enter(cli.global.dir.as_deref()).and_then(|()| log(&cli)).and_then(|()| start(cli, &terminal));
     ExitCode::from(outcome.unwrap_or_else(|failed| {
         terminal.complain(&failed);
         failed.code
@@ -83,18 +85,20 @@ fn enter(dir: Option<&Path>) -> Result<(), Failed> {
         .map_err(|error| Failed::usage(format!("-C: cannot go to `{}`: {error}", dir.display())))
 }
 
-fn start(command: Command, terminal: &Terminal) -> Result<u8, Failed> {
+fn start(cli: Cli, terminal: &Terminal) -> Result<u8, Failed> {
+    let compiling = Compiling::of(&cli.global);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failed::new(FAILED, format!("cannot start threads: {error}")))?;
     let outcome = runtime.block_on(async {
         let mut signals = Signals::catch()?;
-        match command {
-            Command::Run(args) => signals.or(run::run(args, terminal)).await,
-            Command::Serve(args) => serve::serve(args, terminal, &mut signals).await,
+        match cli.command {
+            Command::Run(args) => signals.or(run::run(args, terminal, &compiling)).await,
+            Command::Serve(args) => serve::serve(args, terminal, &compiling, &mut signals).await,
             Command::Call(args) => signals.or(call::call(args, terminal)).await,
             Command::Inspect(args) => signals.or(inspect::inspect(args, terminal)).await,
-            Command::Check(args) => signals.or(check::check(args, terminal)).await,
-            Command::Demo => signals.or(demo::demo(terminal)).await,
+            Command::Check(args) => signals.or(check::check(args, terminal, &compiling)).await,
+            Command::Compile(args) => signals.or(compiling::compile(args, terminal, &compiling)).await,
+            Command::Demo => signals.or(demo::demo(terminal, &compiling)).await,
             Command::Completion(args) => completion::completion(&args),
         }
     });

@@ -9,6 +9,7 @@ use isorun::{
 };
 
 use crate::args::RunArgs;
+use crate::compiling::Compiling;
 use crate::exit::{self, FAILED, Failed};
 use crate::invoke::{Call, listed};
 use crate::load;
@@ -18,8 +19,8 @@ use crate::terminal::{Terminal, while_slow};
 const COMMAND: &str = "wasi:cli/run@0.2.";
 
 /// Runs a component; the guest's exit code.
-pub async fn run(args: RunArgs, terminal: &Terminal) -> Result<u8, Failed> {
-    let runtime = load::runtime()?;
+pub async fn run(args: RunArgs, terminal: &Terminal, compiling: &Compiling) -> Result<u8, Failed> {
+    let runtime = compiling.runtime()?;
     let component = load::component(&runtime, &args.component)?;
     let ledger = component.ledger();
     let call = match &args.invoke {

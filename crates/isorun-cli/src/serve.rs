@@ -8,6 +8,7 @@ use isorun::{Decision, Grants, InstanceHandle, Listener, Runtime, TcpTransportLi
 use serde_json::json;
 
 use crate::args::ServeArgs;
+use crate::compiling::Compiling;
 use crate::exit::{self, FAILED, Failed};
 use crate::load;
 use crate::place::{Address, PeerPlace};
@@ -15,9 +16,14 @@ use crate::signals::Signals;
 use crate::terminal::{self, Terminal};
 
 /// Serves a component until a signal, and then to the end of what runs.
-pub async fn serve(args: ServeArgs, terminal: &Terminal, signals: &mut Signals) -> Result<u8, Failed> {
+pub async fn serve(
+    args: ServeArgs,
+    terminal: &Terminal,
+    compiling: &Compiling,
+    signals: &mut Signals,
+) -> Result<u8, Failed> {
     let drain_ms = args.drain;
-    let (runtime, listener) = signals.or(listening(args, terminal)).await?;
+    let (runtime, listener) = signals.or(listening(args, terminal, compiling)).await?;
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let mut served = pin!(runtime.serve_until(listener, async { drop(stopped.await) }, drain_ms));
     tokio::select! {
@@ -41,7 +47,11 @@ pub async fn serve(args: ServeArgs, terminal: &Terminal, signals: &mut Signals) 
 }
 
 /// Starts the instance, and then listens: who connects finds it.
-async fn listening(args: ServeArgs, terminal: &Terminal) -> Result<(Runtime, Box<dyn Listener>), Failed> {
+async fn listening(
+    args: ServeArgs,
+    terminal: &Terminal,
+    compiling: &Compiling,
+) -> Result<(Runtime, Box<dyn Listener>), Failed> {
     let mut grants = Grants::new();
     if args.insecure {
         grants = grants.insecure();
@@ -55,7 +65,7 @@ async fn listening(args: ServeArgs, terminal: &Terminal) -> Result<(Runtime, Box
         return Err(Failed::usage(format!("will not listen on {}: {reason}", args.listen)));
     }
 
-    let runtime = load::runtime()?;
+    let runtime = compiling.runtime()?;
     let component = load::component(&runtime, &args.component)?;
     let name = args.name.clone().unwrap_or_else(|| load::name_of(&args.component));
     let (links, wasi) = (&args.links, Wasi::inert());

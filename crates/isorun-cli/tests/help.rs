@@ -7,7 +7,7 @@ use std::process::Command;
 
 use common::{Folder, Running, isorun, prebuilt};
 
-const COMMANDS: [&str; 8] = ["", "run", "serve", "call", "inspect", "check", "demo", "completion"];
+const COMMANDS: [&str; 9] = ["", "run", "serve", "call", "inspect", "check", "compile", "demo", "completion"];
 
 fn help(command: &str) -> String {
     let args = [command, "--help"];

@@ -45,7 +45,7 @@ fn told(folder: &Folder, line: &str) -> String {
 fn helps() {
     insta::assert_snapshot!("help", isorun(&["--help"]).out);
     insta::assert_snapshot!("help-short", isorun(&["-h"]).out);
-    for command in ["run", "serve", "call", "inspect", "check", "demo", "completion"] {
+    for command in ["run", "serve", "call", "inspect", "check", "compile", "demo", "completion"] {
         insta::assert_snapshot!(format!("help-{command}"), isorun(&[command, "--help"]).out);
     }
 }

@@ -1,14 +1,18 @@
 //! The engine: one compiler and one clock for many components.
 
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
+use wasmtime::component::Component;
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 
 use isorun_core::Budget;
 
 use crate::LoadError;
+use crate::compiled::{CompiledCache, EntryId};
 use crate::manager::Held;
 
 /// How often guests that compute without end let others run, in milliseconds.
@@ -42,6 +46,8 @@ pub struct EngineOptions {
     /// It costs address space (some 4 GiB a store), not memory. A store past the number is refused as overloaded; memories
     /// may not start with more than [`POOLED_MEMORY_BYTES_MAX`].
     pub pooled_stores: Option<u32>,
+    /// The folder in which compiled code is kept, if it is kept.
+    pub cache: Option<PathBuf>,
 }
 
 impl EngineOptions {
@@ -58,6 +64,31 @@ impl EngineOptions {
         self.pooled_stores = Some(stores);
         self
     }
+
+    /// The options with that folder for compiled code, so that a component is compiled once and not by each process.
+    ///
+    /// It is made when something is first compiled. A folder that others could write
+    /// ([`CompiledCache::open`]), or that can't be used for another reason, is left
+    /// alone, which a warning in the log says once; then everything is compiled.
+    /// Code that was changed is compiled again. The folder holds
+    /// [`CACHE_BYTES_MAX`](crate::CACHE_BYTES_MAX) bytes at most.
+    #[must_use]
+    pub fn cache(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.cache = Some(folder.into());
+        self
+    }
+}
+
+/// Where an engine's code came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct CompileCounts {
+    /// Components that were compiled, or that the compiler refused.
+    pub compiled: u64,
+    /// Components whose code had been kept.
+    pub loaded: u64,
+    /// Components whose code is kept since.
+    pub kept: u64,
 }
 
 /// Stack for guest code, in bytes; the engine's own default.
@@ -78,7 +109,44 @@ struct Shared {
     engine: Engine,
     options: EngineOptions,
     compiles: Arc<Semaphore>,
+    cache: OnceLock<Option<CompiledCache>>,
+    compiled: AtomicU64,
+    loaded: AtomicU64,
+    kept: AtomicU64,
     held: Held,
+}
+
+impl Shared {
+    /// The code that was kept, or the compiler's.
+    fn code(&self, bytes: &[u8]) -> Result<Component, LoadError> {
+        let started = Instant::now();
+        let kept = self.cache().map(|cache| (cache, EntryId::of(&self.engine, bytes)));
+        if let Some((cache, id)) = &kept
+            && let Some(code) = cache.load(&self.engine, id)
+        {
+            self.loaded.fetch_add(1, Ordering::Relaxed);
+            tracing::debug!(bytes = bytes.len(), ms = started.elapsed().as_millis(), "loaded compiled code");
+            return Ok(code);
+        }
+        self.compiled.fetch_add(1, Ordering::Relaxed);
+        let code = Component::new(&self.engine, bytes);
+        tracing::debug!(bytes = bytes.len(), ms = started.elapsed().as_millis(), "compiled");
+        let code = code.map_err(|error| LoadError::Compile { cause: format!("{error:#}") })?;
+        if let Some((cache, id)) = &kept
+            && cache.keep(id, &code)
+        {
+            self.kept.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(code)
+    }
+
+    fn cache(&self) -> Option<&CompiledCache> {
+        let open = |folder: &PathBuf| {
+            let opened = CompiledCache::open(folder);
+            opened.inspect_err(|error| tracing::warn!(%error, "compiled code is not kept")).ok()
+        };
+        self.cache.get_or_init(|| self.options.cache.as_ref().and_then(open)).as_ref()
+    }
 }
 
 impl WasmtimeEngine {
@@ -117,6 +185,10 @@ impl WasmtimeEngine {
                 engine,
                 options,
                 compiles: Arc::new(Semaphore::new(COMPILES_MAX)),
+                cache: OnceLock::new(),
+                compiled: AtomicU64::new(0),
+                loaded: AtomicU64::new(0),
+                kept: AtomicU64::new(0),
                 held: Held::default(),
             }),
         })
@@ -138,23 +210,27 @@ impl WasmtimeEngine {
         &self.shared.held
     }
 
-    /// Compiles on a thread that may block, at most [`COMPILES_MAX`] at once.
-    pub(crate) async fn compile(&self, bytes: bytes::Bytes) -> Result<wasmtime::component::Component, LoadError> {
-        let permit = self.shared.compiles.clone().acquire_owned().await;
-        let engine = self.shared.engine.clone();
-        let compiled = tokio::task::spawn_blocking(move || {
-            let started = Instant::now();
-            let compiled = wasmtime::component::Component::new(&engine, &bytes);
-            drop(permit);
-            tracing::debug!(bytes = bytes.len(), ms = started.elapsed().as_millis(), "compiled");
-            compiled
-        })
-        .await;
-        match compiled {
-            Ok(Ok(component)) => Ok(component),
-            Ok(Err(error)) => Err(LoadError::Compile { cause: format!("{error:#}") }),
-            Err(join) => Err(LoadError::Compile { cause: format!("the compiler gave up: {join}") }),
+    /// How often it compiled, and how often it did not have to.
+    #[must_use]
+    pub fn compile_counts(&self) -> CompileCounts {
+        let Shared { compiled, loaded, kept, .. } = &*self.shared;
+        CompileCounts {
+            compiled: compiled.load(Ordering::Relaxed),
+            loaded: loaded.load(Ordering::Relaxed),
+            kept: kept.load(Ordering::Relaxed),
         }
+    }
+
+    /// Compiles, or loads what was kept, on a thread that may block; at most [`COMPILES_MAX`] at once.
+    pub(crate) async fn compile(&self, bytes: bytes::Bytes) -> Result<Component, LoadError> {
+        let permit = self.shared.compiles.clone().acquire_owned().await;
+        let shared = self.shared.clone();
+        let compiled = tokio::task::spawn_blocking(move || {
+            let code = shared.code(&bytes);
+            drop(permit);
+            code
+        });
+        compiled.await.unwrap_or_else(|join| Err(LoadError::Compile { cause: format!("the compiler gave up: {join}") }))
     }
 }
 

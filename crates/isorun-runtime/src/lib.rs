@@ -33,6 +33,7 @@
 
 mod cause;
 pub mod codec;
+mod compiled;
 mod component;
 mod direct;
 mod engine;
@@ -54,9 +55,12 @@ mod system;
 pub mod testing;
 
 pub use cause::{GuestExit, LinkFailure};
+pub use compiled::{CACHE_BYTES_MAX, CACHE_ENTRY_BYTES_MAX, CacheError, CompiledCache};
 pub use component::{LoadError, LoadedComponent};
 pub use direct::{CodecPlan, NoPlan, PlanSide};
-pub use engine::{COMPILES_MAX, Codec, EPOCH_MS, EngineOptions, POOLED_MEMORY_BYTES_MAX, WasmtimeEngine};
+pub use engine::{
+    COMPILES_MAX, Codec, CompileCounts, EPOCH_MS, EngineOptions, POOLED_MEMORY_BYTES_MAX, WasmtimeEngine,
+};
 pub use fuse::{FusedLink, fuse};
 pub use instance::{
     AT_ONCE_MAX, CallError, CallOptions, Instance, InstanceOptions, QUEUE_MAX, QUEUE_MS, Serving, StartError,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use isorun_core::{Directory, Failure, Listener, PeerIdentity};
 use isorun_rpc::{Peer, PeerOptions, PeerPool, ServeOptions};
-use isorun_runtime::{EngineOptions, LoadError, LoadedComponent, Offer, WasmtimeEngine};
+use isorun_runtime::{CompileCounts, EngineOptions, LoadError, LoadedComponent, Offer, WasmtimeEngine};
 use isorun_security::{Audience, Capability};
 
 use crate::registry::{RegisterError, Registry, WeakDirectory};
@@ -56,6 +56,23 @@ impl Runtime {
 
     /// A runtime with an engine of its own, made with these options.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use isorun::{EngineOptions, Runtime};
+    /// # let home = tempfile::tempdir()?;
+    /// # let (wasm, folder) = (wat::parse_str("(component)")?, home.path().join("compiled"));
+    ///
+    /// // The second runtime, which may be another process's, compiles nothing.
+    /// for compiled in [1, 0] {
+    ///     let runtime = Runtime::with_options(EngineOptions::default().cache(&folder))?;
+    ///     runtime.builder(&runtime.load(wasm.clone())?).instantiate().await?;
+    ///     assert_eq!(runtime.compile_counts().compiled, compiled);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`new`](Self::new).
     pub fn with_options(options: EngineOptions) -> Result<Self, LoadError> {
@@ -71,6 +88,12 @@ impl Runtime {
     /// [`LoadError`], which says what the bytes are instead, or which limit they exceed.
     pub fn load(&self, bytes: impl Into<Bytes>) -> Result<LoadedComponent, LoadError> {
         LoadedComponent::parse(&self.shared.engine, bytes)
+    }
+
+    /// How often its engine compiled, and how often it did not have to.
+    #[must_use]
+    pub fn compile_counts(&self) -> CompileCounts {
+        self.shared.engine.compile_counts()
     }
 
     /// Starts the description of an instance of that component.
