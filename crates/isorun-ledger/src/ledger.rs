@@ -100,9 +100,6 @@ impl Function {
     pub fn obstacles(&self, types: &TypeRegistry) -> Vec<Obstacle> {
         let here = |path: String, reason| Obstacle { function: Some(self.name.clone()), path, reason };
         let mut found = Vec::new();
-        if self.is_async {
-            found.push(here(String::new(), Reason::Async));
-        }
         let params = self.params.iter().map(|param| (format!(".{}", param.name), param.ty));
         for (path, ty) in params.chain(self.result.map(|ty| ("()".to_owned(), ty))) {
             if let Err(obstacle) = types.travels(ty) {
@@ -177,6 +174,13 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    /// Whether any function, imported or exported, is `async` in WIT.
+    #[must_use]
+    pub fn has_async(&self) -> bool {
+        let mut functions = self.imports.iter().chain(&self.exports).flat_map(|interface| &interface.functions);
+        functions.any(|function| function.is_async)
+    }
+
     /// A ledger of interfaces whose types are in `types`.
     ///
     /// # Errors

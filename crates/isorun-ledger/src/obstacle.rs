@@ -52,9 +52,6 @@ pub enum Reason {
     /// An `error-context`.
     #[error("an error-context is not carried by links")]
     ErrorContext,
-    /// An `async` function.
-    #[error("async functions are not carried by links yet")]
-    Async,
     /// A value that nests deeper than neopack takes.
     #[error("nested {depth} deep, at most {max} is carried")]
     TooDeep {

@@ -237,7 +237,6 @@ fn what_cannot_travel_is_reported_with_its_place() {
     interface.functions.push(Function::new(&types, "plain", vec![param("n", number)], None, false).unwrap());
     let lines: Vec<_> = interface.obstacles(&types).iter().map(ToString::to_string).collect();
     let expected = [
-        "scan: async functions are not carried by links yet".to_owned(),
         format!("scan.pages[].at.some: {handle}"),
         "scan.feeds[value]: streams are not carried by links yet".to_owned(),
         "scan(): an error-context is not carried by links".to_owned(),

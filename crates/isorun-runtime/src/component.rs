@@ -6,6 +6,7 @@ use bytes::Bytes;
 use isorun_ledger::{Interface, Ledger};
 use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
+use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::WasmtimeEngine;
@@ -51,10 +52,15 @@ pub(crate) struct Fused {
     pub(crate) names: Arc<[String]>,
     /// Interfaces that it exports for their types' sake alone.
     pub(crate) hidden: Arc<[String]>,
+    /// Whether any of the parts has `async` functions, which may be hidden in the whole.
+    pub(crate) has_async: bool,
 }
 
 struct Shared {
     engine: WasmtimeEngine,
+    /// The engine beneath that compiles and runs it.
+    beneath: Engine,
+    is_concurrent: bool,
     bytes: Bytes,
     ledger: Arc<Ledger>,
     /// The ledger, and the exports that are there for nobody to call.
@@ -81,8 +87,11 @@ impl LoadedComponent {
             let is_hidden = |export: &Interface| export.name.as_ref().is_some_and(|name| fused.hidden.contains(name));
             Arc::make_mut(&mut ledger).exports.retain(|export| !is_hidden(export));
         }
-        let engine = engine.clone();
-        Ok(Self { shared: Arc::new(Shared { engine, bytes, ledger, whole, fused, compiled: OnceCell::new() }) })
+        let is_concurrent = fused.has_async || whole.has_async();
+        let (engine, beneath) = (engine.clone(), engine.beneath(is_concurrent)?);
+        let compiled = OnceCell::new();
+        let shared = Shared { engine, beneath, is_concurrent, bytes, ledger, whole, fused, compiled };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// The types of all that the compiled code imports and exports.
@@ -128,13 +137,23 @@ impl LoadedComponent {
         &self.shared.engine
     }
 
+    /// The engine beneath that runs it: which one depends on whether it has `async` functions.
+    pub(crate) fn beneath(&self) -> &Engine {
+        &self.shared.beneath
+    }
+
+    /// Whether it, or what is fused to it, has `async` functions.
+    pub(crate) fn is_concurrent(&self) -> bool {
+        self.shared.is_concurrent
+    }
+
     /// The compiled code; the first caller waits for the compiler, all others for the first.
     ///
     /// # Errors
     /// [`LoadError::Compile`].
     pub async fn compiled(&self) -> Result<&Component, LoadError> {
-        let Shared { engine, bytes, compiled, .. } = &*self.shared;
-        compiled.get_or_try_init(|| engine.compile(bytes.clone())).await
+        let Shared { engine, beneath, bytes, compiled, .. } = &*self.shared;
+        compiled.get_or_try_init(|| engine.compile(beneath.clone(), bytes.clone())).await
     }
 }
 

@@ -5,6 +5,7 @@
 mod abi;
 mod buffer;
 mod check;
+mod concurrent;
 mod describe;
 mod lift;
 mod lower;
@@ -26,6 +27,7 @@ use wasmtime::{AsContext, Store};
 pub(crate) use self::abi::Brought;
 use self::abi::{Arguments, FLAT_PARAMS_MAX, FLAT_RESULTS_MAX, Given, Import, Outcome, Returned};
 pub(crate) use self::buffer::Packed;
+pub(crate) use self::concurrent::{Begun, ConcurrentFunc};
 pub use self::describe::{CodecPlan, NoPlan, PlanSide};
 use self::lift::TooLarge;
 pub(crate) use self::plan::Plan;
@@ -38,11 +40,14 @@ pub(crate) fn define(linker: &mut LinkerInstance<'_, HostState>, stub: Stub) -> 
     let params = Plan::new(&stub.types, stub.function.params.iter().map(|param| param.ty))?;
     let results = Plan::new(&stub.types, stub.function.result)?;
     let widths = (flat(&params, FLAT_PARAMS_MAX), flat(&results, FLAT_RESULTS_MAX));
+    let is_async = stub.function.is_async;
     let import = Arc::new(Import { stub, results });
     macro_rules! define {
         ($($n:literal)*) => {
             match widths {
                 $(
+                    ($n, 0) if is_async => concurrent::define::<$n, 0>(linker, import),
+                    ($n, _) if is_async => concurrent::define::<$n, 1>(linker, import),
                     ($n, 0) => define_n::<$n, 0>(linker, import),
                     ($n, _) => define_n::<$n, 1>(linker, import),
                 )*

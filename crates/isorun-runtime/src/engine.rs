@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use wasmtime::component::Component;
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
@@ -44,7 +45,7 @@ pub struct EngineOptions {
     /// made, and there may be as many stores as memory holds.
     ///
     /// It costs address space (some 4 GiB a store), not memory. A store past the number is refused as overloaded; memories
-    /// may not start with more than [`POOLED_MEMORY_BYTES_MAX`].
+    /// may not start with more than [`POOLED_MEMORY_BYTES_MAX`]. Components with `async` functions have none of it.
     pub pooled_stores: Option<u32>,
     /// The folder in which compiled code is kept, if it is kept.
     pub cache: Option<PathBuf>,
@@ -106,7 +107,11 @@ pub struct WasmtimeEngine {
 }
 
 struct Shared {
+    /// For components without `async` functions: their calls are spared what concurrency costs.
     engine: Engine,
+    /// For those with `async` functions; made for the first of them. No room is made in it in advance: how many stacks a
+    /// store needs there is its guests' choice.
+    concurrent: Mutex<Option<Engine>>,
     options: EngineOptions,
     compiles: Arc<Semaphore>,
     cache: OnceLock<Option<CompiledCache>>,
@@ -118,18 +123,18 @@ struct Shared {
 
 impl Shared {
     /// The code that was kept, or the compiler's.
-    fn code(&self, bytes: &[u8]) -> Result<Component, LoadError> {
+    fn code(&self, engine: &Engine, bytes: &[u8]) -> Result<Component, LoadError> {
         let started = Instant::now();
-        let kept = self.cache().map(|cache| (cache, EntryId::of(&self.engine, bytes)));
+        let kept = self.cache().map(|cache| (cache, EntryId::of(engine, bytes)));
         if let Some((cache, id)) = &kept
-            && let Some(code) = cache.load(&self.engine, id)
+            && let Some(code) = cache.load(engine, id)
         {
             self.loaded.fetch_add(1, Ordering::Relaxed);
             tracing::debug!(bytes = bytes.len(), ms = started.elapsed().as_millis(), "loaded compiled code");
             return Ok(code);
         }
         self.compiled.fetch_add(1, Ordering::Relaxed);
-        let code = Component::new(&self.engine, bytes);
+        let code = Component::new(engine, bytes);
         tracing::debug!(bytes = bytes.len(), ms = started.elapsed().as_millis(), "compiled");
         let code = code.map_err(|error| LoadError::Compile { cause: format!("{error:#}") })?;
         if let Some((cache, id)) = &kept
@@ -163,26 +168,12 @@ impl WasmtimeEngine {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn with_options(options: EngineOptions) -> Result<Self, LoadError> {
-        let mut config = Config::new();
-        config
-            .wasm_component_model(true)
-            .wasm_component_model_map(true)
-            .wasm_component_model_fixed_length_lists(true)
-            .wasm_memory64(false)
-            .concurrency_support(false)
-            .consume_fuel(true)
-            .epoch_interruption(true)
-            .max_wasm_stack(WASM_STACK_BYTES)
-            .async_stack_size(ASYNC_STACK_BYTES)
-            .wasm_backtrace_details(WasmBacktraceDetails::Disable);
-        if let Some(stores) = options.pooled_stores {
-            config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(stores)));
-        }
-        let engine = Engine::new(&config).map_err(|e| LoadError::Engine { cause: format!("{e:#}") })?;
-        tick(&engine)?;
+        let pool = options.pooled_stores.map(pool);
+        let engine = make(false, pool)?;
         Ok(Self {
             shared: Arc::new(Shared {
                 engine,
+                concurrent: Mutex::new(None),
                 options,
                 compiles: Arc::new(Semaphore::new(COMPILES_MAX)),
                 cache: OnceLock::new(),
@@ -194,7 +185,7 @@ impl WasmtimeEngine {
         })
     }
 
-    /// The engine beneath.
+    /// The engine beneath, for components without `async` functions.
     #[must_use]
     pub fn engine(&self) -> &Engine {
         &self.shared.engine
@@ -204,6 +195,18 @@ impl WasmtimeEngine {
     #[must_use]
     pub fn options(&self) -> &EngineOptions {
         &self.shared.options
+    }
+
+    /// The engine beneath that runs components with `async` functions, or without any.
+    pub(crate) fn beneath(&self, is_concurrent: bool) -> Result<Engine, LoadError> {
+        if !is_concurrent {
+            return Ok(self.shared.engine.clone());
+        }
+        let mut concurrent = self.shared.concurrent.lock();
+        match &*concurrent {
+            Some(engine) => Ok(engine.clone()),
+            None => Ok(concurrent.insert(make(true, None)?).clone()),
+        }
     }
 
     pub(crate) fn held(&self) -> &Held {
@@ -222,11 +225,11 @@ impl WasmtimeEngine {
     }
 
     /// Compiles, or loads what was kept, on a thread that may block; at most [`COMPILES_MAX`] at once.
-    pub(crate) async fn compile(&self, bytes: bytes::Bytes) -> Result<Component, LoadError> {
+    pub(crate) async fn compile(&self, engine: Engine, bytes: bytes::Bytes) -> Result<Component, LoadError> {
         let permit = self.shared.compiles.clone().acquire_owned().await;
         let shared = self.shared.clone();
         let compiled = tokio::task::spawn_blocking(move || {
-            let code = shared.code(&bytes);
+            let code = shared.code(&engine, &bytes);
             drop(permit);
             code
         });
@@ -267,6 +270,31 @@ pub const POOLED_MEMORY_BYTES_MAX: usize = 1 << 30;
 const KEEP_RESIDENT_BYTES: usize = 1 << 20;
 /// Memories that are given back to the system at a time.
 const DECOMMIT_BATCH: usize = 16;
+
+/// An engine, and the clock of its stores; for `async` functions or without them.
+///
+/// Support for concurrency is a setting of a whole engine, and costs each call between stores about a microsecond.
+fn make(is_concurrent: bool, pool: Option<PoolingAllocationConfig>) -> Result<Engine, LoadError> {
+    let mut config = Config::new();
+    config
+        .wasm_component_model(true)
+        .wasm_component_model_map(true)
+        .wasm_component_model_fixed_length_lists(true)
+        .wasm_memory64(false)
+        .concurrency_support(is_concurrent)
+        .wasm_component_model_async(is_concurrent)
+        .consume_fuel(true)
+        .epoch_interruption(true)
+        .max_wasm_stack(WASM_STACK_BYTES)
+        .async_stack_size(ASYNC_STACK_BYTES)
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable);
+    if let Some(pool) = pool {
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    }
+    let engine = Engine::new(&config).map_err(|e| LoadError::Engine { cause: format!("{e:#}") })?;
+    tick(&engine)?;
+    Ok(engine)
+}
 
 /// Advances the epoch for as long as somebody holds the engine.
 fn tick(engine: &Engine) -> Result<(), LoadError> {

@@ -244,13 +244,14 @@ impl<'a> Plan<'a> {
         let first = self.parts[0].component;
         let (engine, hidden) = (first.engine().clone(), first.hidden().clone());
         let names: Arc<[String]> = first.fused().iter().cloned().chain(fused).collect();
+        let has_async = self.parts.iter().any(|part| part.component.is_concurrent());
         let (wires, order) = (self.wires, self.order);
         let composed = tokio::task::spawn_blocking(move || {
             let load = |shown: &[usize]| {
                 let (bytes, named) = composed(&parts, &wires, shown).map_err(|cause| LinkError::Fuse { cause })?;
                 tracing::debug!(parts = parts.len(), bytes = bytes.len(), named = named.len(), "composed");
                 let hidden = hidden.iter().cloned().chain(named).collect();
-                let fused = Fused { names: names.clone(), hidden };
+                let fused = Fused { names: names.clone(), hidden, has_async };
                 LoadedComponent::of_parts(&engine, bytes.into(), fused).map_err(|error| match error {
                     // Each part is valid by itself, so it is their types that don't fit.
                     LoadError::Introspect(error) => LinkError::Fuse { cause: error.to_string() },

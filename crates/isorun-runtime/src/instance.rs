@@ -1,5 +1,6 @@
 //! Instances: how an exported component serves its callers.
 
+mod driver;
 mod short;
 
 use std::future::Future;
@@ -20,9 +21,11 @@ use tokio::time::timeout_at;
 use wasmtime::component::{ComponentExportIndex, Func, Val};
 use wasmtime::{AsContextMut, PoolConcurrencyLimitError, Store};
 
+pub use self::driver::CONCURRENT_MAX;
+use self::driver::Driver;
 use self::short::Quick;
 pub(crate) use self::short::ShortWay;
-use crate::direct::DirectFunc;
+use crate::direct::{ConcurrentFunc, DirectFunc};
 use crate::interpreted::{self, Ended};
 use crate::linker::LinkedComponent;
 use crate::store::{Allowance, begin, new_store, settle};
@@ -119,6 +122,8 @@ struct Shared {
     generation: AtomicU64,
     in_flight: AtomicUsize,
     quick: Quick,
+    /// Where a singleton has `async` exports: the way to the task that has its store.
+    driver: Option<Driver>,
     /// What one call may take of the clock.
     wall: Duration,
 }
@@ -146,6 +151,8 @@ struct Live {
 #[derive(Clone)]
 enum Callable {
     Direct(DirectFunc),
+    /// Of a component that uses `async`.
+    Concurrent(ConcurrentFunc),
     Interpreted(Func),
 }
 
@@ -183,7 +190,11 @@ impl Instance {
             Serving::PerCall { at_once_max } => at_once_max,
             Serving::Singleton { .. } => 0,
         };
-        let is_leaf = ledger.imports.iter().all(|interface| interface.functions.is_empty());
+        let has_async = exports.iter().any(|export| export.function.is_async);
+        let driver = (has_async && matches!(serving, Serving::Singleton { .. })).then(Driver::new);
+        let (driver, jobs) = driver.unzip();
+        let is_leaf =
+            !linked.component.is_concurrent() && ledger.imports.iter().all(|interface| interface.functions.is_empty());
         let shared = Arc::new(Shared {
             uid: InstanceUid(random_uid()),
             serving,
@@ -198,6 +209,7 @@ impl Instance {
             generation: AtomicU64::new(0),
             in_flight: AtomicUsize::new(0),
             quick: Quick::new(is_leaf),
+            driver,
             wall: Duration::from_millis(budget.wall_ms),
             budget,
             name,
@@ -212,7 +224,10 @@ impl Instance {
             StartError::Start { instance: shared.name.to_string(), fault }
         })?;
         match serving {
-            Serving::Singleton { .. } => *shared.live.lock().await = Some(live),
+            Serving::Singleton { .. } => match jobs {
+                Some(jobs) => drop(tokio::spawn(jobs.serve(Arc::downgrade(&shared), live))),
+                None => *shared.live.lock().await = Some(live),
+            },
             Serving::Pool { .. } => shared.idle.lock().push(live),
             Serving::PerCall { .. } => drop(live),
         }
@@ -254,6 +269,7 @@ impl Instance {
     #[must_use]
     pub fn in_flight(&self) -> usize {
         match self.shared.serving {
+            Serving::Singleton { .. } if self.shared.driver.is_some() => self.shared.in_flight.load(Ordering::Relaxed),
             // Calls of the short way are not counted one by one.
             Serving::Singleton { .. } => usize::from(self.shared.live.try_lock().is_err()),
             Serving::Pool { .. } | Serving::PerCall { .. } => self.shared.in_flight.load(Ordering::Relaxed),
@@ -292,10 +308,6 @@ impl Instance {
             return Err(error(Refusal::no_such_function(&*shared.name, None, function).into()));
         };
         let export = &shared.exports[at];
-        if export.function.is_async {
-            let detail = "async functions can't be called yet".into();
-            return Err(error(Refusal::BadArguments { detail }.into()));
-        }
         let packed = codec::pack_args(&shared.ledger.types, &export.function, args).map_err(error)?;
         let cx = CallContext::until(Instant::now() + Duration::from_millis(options.deadline_ms));
         match shared.call(at, &cx, packed).await {
@@ -414,8 +426,7 @@ impl Shared {
     async fn fresh(&self, cx: &CallContext, allowance: Allowance) -> Result<(Live, u64), CallFailed> {
         let LinkedComponent { component, pre, systems } = &self.linked;
         let start = |e: wasmtime::Error| Failure::from(Fault::Trapped { message: cause::said(&e) });
-        let mut store =
-            new_store(component.engine().engine(), self.name.clone(), &self.budget, systems).map_err(start)?;
+        let mut store = new_store(component.beneath(), self.name.clone(), &self.budget, systems).map_err(start)?;
         begin(&mut store, self.uid, cx, allowance).map_err(start)?;
         let wall_until = store.data().call.wall_until();
         let started = timeout_at(wall_until.into(), pre.instantiate_async(&mut store)).await;
@@ -490,14 +501,17 @@ impl Shared {
         }
         match self.serving {
             Serving::Singleton { queue_max, queue_ms } => {
-                // Before any lock: a call that came back would wait for itself.
-                if cx.chain.contains(&self.uid) {
+                // Before any lock: a call that came back would wait for itself, but for functions that several may be in.
+                if cx.chain.contains(&self.uid) && !self.exports[at].function.is_async {
                     return Err(Failure::from(Refusal::Reentrant { instance: self.name.to_string() }).into());
                 }
                 let (held, needed) = (cx.fuel.unwrap_or(u64::MAX), self.fuel_needed());
                 if held < needed {
                     let instance = self.name.to_string();
                     return Err(Failure::from(Refusal::ShortOfFuel { instance, held, needed }).into());
+                }
+                if let Some(driver) = &self.driver {
+                    return self.drive(driver, at, cx, args, (queue_max, queue_ms)).await;
                 }
                 let slot = self.acquire(cx.deadline, queue_max, queue_ms).await?;
                 // The caller's deadline ends its wait; the call runs on, and so the state stays whole.
@@ -636,30 +650,38 @@ impl Shared {
 
     /// Enters the guest.
     async fn enter(&self, live: &mut Live, at: usize, args: Bytes) -> Result<Bytes, Ended> {
-        let Export { function, index, .. } = &self.exports[at];
-        let types = &self.ledger.types;
-        let Live { store, instance, funcs } = live;
-        let callable = match &funcs[at] {
-            Some(callable) => callable,
-            None => {
-                let bug = |detail: String| Ended::Before(Fault::Bug { detail }.into());
-                let found = instance.get_func(&mut *store, index);
-                let func = found.ok_or_else(|| bug(format!("`{}` is no function", function.name)))?;
-                let callable = match self.linked.component.engine().options().codec {
-                    Codec::Direct => {
-                        let direct = DirectFunc::new(&*store, func);
-                        Callable::Direct(direct.map_err(|error| bug(format!("{error:#}")))?)
-                    }
-                    Codec::Interpreted => Callable::Interpreted(func),
-                };
-                funcs[at].insert(callable)
-            }
-        };
-        match callable {
-            Callable::Direct(func) if func.takes(&args) => func.call(store, &args).await,
-            Callable::Direct(_) => Err(Ended::Before(interpreted::refused(types, function, &args))),
-            Callable::Interpreted(func) => interpreted::call(store, *func, types, function, &args).await,
+        if live.funcs[at].is_none() {
+            self.callable(live, at).map_err(|detail| Ended::Before(Fault::Bug { detail }.into()))?;
         }
+        let function = &self.exports[at].function;
+        let types = &self.ledger.types;
+        let Live { store, funcs, .. } = live;
+        match &funcs[at] {
+            Some(Callable::Direct(func)) if func.takes(&args) => func.call(store, &args).await,
+            Some(Callable::Concurrent(func)) if func.takes(&args) => func.call(store, args).await,
+            Some(Callable::Interpreted(func)) => interpreted::call(store, *func, types, function, &args).await,
+            Some(Callable::Direct(_) | Callable::Concurrent(_)) | None => {
+                Err(Ended::Before(interpreted::refused(types, function, &args)))
+            }
+        }
+    }
+
+    /// Looks an export up, as its codec calls it.
+    fn callable(&self, live: &mut Live, at: usize) -> Result<(), String> {
+        let Export { function, index, .. } = &self.exports[at];
+        let Live { store, instance, funcs } = live;
+        let func = instance.get_func(&mut *store, index);
+        let func = func.ok_or_else(|| format!("`{}` is no function", function.name))?;
+        let bug = |error: wasmtime::Error| format!("{error:#}");
+        let callable = match self.linked.component.engine().options().codec {
+            Codec::Direct if self.linked.component.is_concurrent() => {
+                Callable::Concurrent(ConcurrentFunc::new(&*store, func).map_err(bug)?)
+            }
+            Codec::Direct => Callable::Direct(DirectFunc::new(&*store, func).map_err(bug)?),
+            Codec::Interpreted => Callable::Interpreted(func),
+        };
+        funcs[at] = Some(callable);
+        Ok(())
     }
 
     fn packed(&self) -> &Bytes {

@@ -63,7 +63,8 @@ pub use engine::{
 };
 pub use fuse::{FusedLink, fuse};
 pub use instance::{
-    AT_ONCE_MAX, CallError, CallOptions, Instance, InstanceOptions, QUEUE_MAX, QUEUE_MS, Serving, StartError,
+    AT_ONCE_MAX, CONCURRENT_MAX, CallError, CallOptions, Instance, InstanceOptions, QUEUE_MAX, QUEUE_MS, Serving,
+    StartError,
 };
 pub use limiter::WasmResourceLimiter;
 pub use link::{Link, LinkError, LinkTarget, Missing, Offer, Resolved, Selector, resolve};
@@ -72,7 +73,7 @@ pub use loader::{FileComponentLoader, InMemoryComponentLoader};
 pub use manager::{StoreManager, apply_limits, register_host_functions};
 pub use read::{ReadError, read_component};
 pub use store::{HostState, IsorunCtx};
-pub use stub::{CalleeLink, OnFailure, UnknownPolicy};
+pub use stub::{CALLS_OUT_BYTES_MAX, CALLS_OUT_MAX, CalleeLink, OnFailure, UnknownPolicy};
 pub use system::SystemComponent;
 /// The engine beneath, in the version that this crate is built with.
 pub use wasmtime;

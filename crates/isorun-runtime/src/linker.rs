@@ -54,7 +54,7 @@ async fn link_rest(
     let compiled = component.compiled().await?;
     introspect::check(component.whole_ledger(), compiled).map_err(|e| LinkError::Engine { cause: e.to_string() })?;
 
-    let mut linker = Linker::<HostState>::new(component.engine().engine());
+    let mut linker = Linker::<HostState>::new(component.beneath());
     // Two host components may bring the same functions, and a stub goes before a host component's.
     linker.allow_shadowing(true);
     let engine_refuses = |e: wasmtime::Error| LinkError::Engine { cause: format!("{e:#}") };

@@ -33,7 +33,8 @@ impl RuntimeEngine for WasmtimeEngine {
         Box::pin(async move {
             let invalid = |reason: String| WasmError::InvalidComponent { reason };
             prescan(&bytes).map_err(|error| invalid(error.to_string()))?;
-            let component = self.compile(bytes).await.map_err(|error| invalid(error.to_string()))?;
+            let component =
+                self.compile(self.engine().clone(), bytes).await.map_err(|error| invalid(error.to_string()))?;
             let handle_id = self.held().next.fetch_add(1, Ordering::Relaxed);
             self.held().components.lock().insert(handle_id, (id.clone(), component));
             Ok(ComponentHandle::new(id.clone(), handle_id))

@@ -1,5 +1,7 @@
 //! One store: what a guest's host functions share, and what its call may still spend.
 
+pub(crate) mod flights;
+
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,7 +10,9 @@ use std::time::{Duration, Instant};
 use isorun_core::{Budget, CallContext, Fault, InstanceUid, Trace};
 use wasmtime::{AsContextMut, Engine, Store, StoreContextMut, UpdateDeadline};
 
+use self::flights::Flights;
 use crate::limiter::WasmResourceLimiter;
+use crate::stub::Out;
 use crate::system::SystemComponent;
 
 /// What host functions find in a store: typed state of each host component, the limits, the call under way.
@@ -27,6 +31,10 @@ pub struct HostState {
     limiter: WasmResourceLimiter,
     extensions: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
     pub(crate) call: Underway,
+    /// The calls under way where there are several.
+    pub(crate) flights: Option<Flights>,
+    /// Calls out of here that the guest does not wait for one by one.
+    pub(crate) out: Arc<Out>,
 }
 
 /// [`HostState`], by the name that an embedder's host components know it.
@@ -35,7 +43,8 @@ pub type IsorunCtx = HostState;
 impl HostState {
     pub(crate) fn new(instance: Arc<str>, budget: Budget) -> Self {
         let call = Underway::idle(&budget);
-        Self { instance, limiter: WasmResourceLimiter::new(budget), extensions: HashMap::new(), call }
+        let (limiter, extensions) = (WasmResourceLimiter::new(budget), HashMap::new());
+        Self { instance, limiter, extensions, call, flights: None, out: Arc::default() }
     }
 
     /// The name of the instance whose store this is.

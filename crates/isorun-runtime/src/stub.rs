@@ -1,5 +1,7 @@
 //! What stands in for an imported function whose code lives elsewhere.
 
+mod concurrent;
+
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -10,6 +12,8 @@ use tokio::sync::OnceCell;
 use tokio::time::timeout_at;
 use wasmtime::StoreContextMut;
 
+pub(crate) use self::concurrent::Out;
+pub use self::concurrent::{CALLS_OUT_BYTES_MAX, CALLS_OUT_MAX};
 use crate::direct::Brought;
 use crate::instance::{ShortWay, short_way};
 use crate::store::{charge, settle};
@@ -121,6 +125,25 @@ impl BoundLink {
     pub(crate) fn deadline(&self, now: Instant) -> Instant {
         now + Duration::from_millis(self.link.deadline_ms)
     }
+
+    async fn send(
+        &self,
+        index: FunctionIndex,
+        cx: &CallContext,
+        args: Bytes,
+        started: Instant,
+    ) -> Result<isorun_core::Reply, CallFailed> {
+        let limit = isorun_core::CHAIN_MAX;
+        if cx.chain.len() > limit {
+            return Err(Failure::from(Refusal::ChainTooLong { limit: limit as u64 }).into());
+        }
+        let bound = self.bind(cx.deadline).await?;
+        // Callees keep the deadline themselves; this holds for one that doesn't.
+        match timeout_at(cx.deadline.into(), bound.call(index, cx, args)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(deadline(started).into()),
+        }
+    }
 }
 
 /// One imported function, and where its calls go.
@@ -189,6 +212,9 @@ impl Stub {
         args: &[u8],
     ) -> Option<wasmtime::Result<Brought>> {
         let short = self.to.short.get()?.as_ref()?;
+        if store.data().flights.is_some() {
+            return None;
+        }
         if let Err(error) = settle(store) {
             return Some(Err(error));
         }
@@ -214,6 +240,9 @@ impl Stub {
         store: &mut StoreContextMut<'_, HostState>,
         args: Bytes,
     ) -> wasmtime::Result<Result<Bytes, Failure>> {
+        if store.data().flights.is_some() {
+            return self.call_shared(store, args).await;
+        }
         settle(store)?;
         let call = &store.data().call;
         let started = Instant::now();
@@ -225,7 +254,7 @@ impl Stub {
         };
         // No callee can have spent more than it was given, whatever it says.
         let spent = |fuel_used: u64| fuel_used.min(cx.fuel.unwrap_or(u64::MAX));
-        match self.send(&cx, args, started).await {
+        match self.to.send(self.index, &cx, args, started).await {
             Ok(reply) => {
                 charge(store, spent(reply.fuel_used))?;
                 Ok(Ok(reply.results))
@@ -235,19 +264,6 @@ impl Stub {
                 let _ = charge(store, spent(fuel_used));
                 Ok(Err(failure))
             }
-        }
-    }
-
-    async fn send(&self, cx: &CallContext, args: Bytes, started: Instant) -> Result<isorun_core::Reply, CallFailed> {
-        let limit = isorun_core::CHAIN_MAX;
-        if cx.chain.len() > limit {
-            return Err(Failure::from(Refusal::ChainTooLong { limit: limit as u64 }).into());
-        }
-        let bound = self.to.bind(cx.deadline).await?;
-        // Callees keep the deadline themselves; this holds for one that doesn't.
-        match timeout_at(cx.deadline.into(), bound.call(self.index, cx, args)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(deadline(started).into()),
         }
     }
 

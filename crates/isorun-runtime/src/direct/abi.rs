@@ -171,7 +171,7 @@ unsafe impl Lift for Returned {
         ty: InterfaceType,
         src: &[ValRaw; FLAT_RESULTS_MAX],
     ) -> Result<Self> {
-        lift(cx, ty, Source::FlatOrPointer(src)).map(Self)
+        lift(cx, ty, Source::FlatOrPointer(src, FLAT_RESULTS_MAX)).map(Self)
     }
 
     fn linear_lift_from_memory(_: &mut LiftContext<'_>, _: InterfaceType, _: &[u8]) -> Result<Self> {
@@ -228,14 +228,16 @@ unsafe impl Lower for Given<'_> {
     }
 }
 
-enum Source<'a> {
+/// Where values lie.
+pub(super) enum Source<'a> {
     Flat(&'a [ValRaw]),
     Memory(usize),
-    /// Flat if there is no more than one, else the place in memory.
-    FlatOrPointer(&'a [ValRaw; FLAT_RESULTS_MAX]),
+    /// Flat if there are no more than so many, else the first is the place in memory.
+    FlatOrPointer(&'a [ValRaw], usize),
 }
 
-fn lift(
+/// Packs the values of a function's parameters or results.
+pub(super) fn lift(
     cx: &mut LiftContext<'_>,
     ty: InterfaceType,
     source: Source<'_>,
@@ -250,8 +252,9 @@ fn lift(
         Ok(match source {
             Source::Flat(slots) => lifter.flat(slots),
             Source::Memory(at) => lifter.memory(at),
-            Source::FlatOrPointer(slots) if plan.flat as usize <= FLAT_RESULTS_MAX => lifter.flat(&slots[..]),
-            Source::FlatOrPointer([pointer]) => lifter.memory(pointer.get_u32() as usize),
+            Source::FlatOrPointer(slots, max) if plan.flat as usize <= max => lifter.flat(slots),
+            Source::FlatOrPointer([pointer, ..], _) => lifter.memory(pointer.get_u32() as usize),
+            Source::FlatOrPointer([], _) => bail!("bug: no room for a pointer"),
         })
     })?;
     match lifted {
@@ -387,8 +390,16 @@ fn shared(types: &Arc<ComponentTypes>, ty: InterfaceType, key: Key) -> Result<Ar
     Ok(plan)
 }
 
+/// Has the plan of a type that is being checked looked at, and kept for [`found`].
+pub(super) fn see(ty: &InterfaceType, types: &InstanceType<'_>, look: impl FnOnce(&Plan) -> Result<()>) -> Result<()> {
+    let plan = known(types.types, *ty)?;
+    look(&plan)?;
+    FOUND.with_borrow_mut(|found| found.push(plan));
+    Ok(())
+}
+
 /// Whether values of that plan are passed in `n` core values, or in memory.
-fn fits(plan: &Plan, n: usize, flat_max: usize) -> Result<()> {
+pub(super) fn fits(plan: &Plan, n: usize, flat_max: usize) -> Result<()> {
     let flat = plan.flat as usize;
     if flat == n || flat > flat_max { Ok(()) } else { bail!("bug: {flat} core values, and room for {n}") }
 }
