@@ -1,4 +1,4 @@
-;; Imports an interface with an async function, which can't be linked to another instance yet:
+;; Waits for an async function in one that is not, which no component may:
 ;;
 ;;   interface test:flow/later@0.1.0 { fetch: async func(n: u32) -> u32; }
 ;;   world { import later; export run: func() -> u32 }

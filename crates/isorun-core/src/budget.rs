@@ -23,7 +23,7 @@ pub struct Budget {
     /// Linear memories. Default 16.
     pub max_memories: u32,
     /// Resource handles that the guest holds at once. Default 256: a handle may be an open file, and a process mostly
-    /// has 1,024 of those.
+    /// has 1,024 of those. A component with `async` functions has room beside for its calls under way.
     pub max_handles: u32,
     /// Fuel for each call into this instance, about one unit an instruction. Default 10 thousand million, some seconds of work.
     pub fuel: u64,

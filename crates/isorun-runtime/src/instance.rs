@@ -22,7 +22,7 @@ use wasmtime::component::{ComponentExportIndex, Func, Val};
 use wasmtime::{AsContextMut, PoolConcurrencyLimitError, Store};
 
 pub use self::driver::CONCURRENT_MAX;
-use self::driver::Driver;
+use self::driver::{CONCURRENT_HANDLES, Driver};
 use self::short::Quick;
 pub(crate) use self::short::ShortWay;
 use crate::direct::{ConcurrentFunc, DirectFunc};
@@ -122,6 +122,8 @@ struct Shared {
     generation: AtomicU64,
     in_flight: AtomicUsize,
     quick: Quick,
+    /// Whether the component has `async` functions.
+    is_concurrent: bool,
     /// Where a singleton has `async` exports: the way to the task that has its store.
     driver: Option<Driver>,
     /// What one call may take of the clock.
@@ -190,11 +192,11 @@ impl Instance {
             Serving::PerCall { at_once_max } => at_once_max,
             Serving::Singleton { .. } => 0,
         };
+        let is_concurrent = linked.component.is_concurrent();
         let has_async = exports.iter().any(|export| export.function.is_async);
         let driver = (has_async && matches!(serving, Serving::Singleton { .. })).then(Driver::new);
         let (driver, jobs) = driver.unzip();
-        let is_leaf =
-            !linked.component.is_concurrent() && ledger.imports.iter().all(|interface| interface.functions.is_empty());
+        let is_leaf = !is_concurrent && ledger.imports.iter().all(|interface| interface.functions.is_empty());
         let shared = Arc::new(Shared {
             uid: InstanceUid(random_uid()),
             serving,
@@ -209,6 +211,7 @@ impl Instance {
             generation: AtomicU64::new(0),
             in_flight: AtomicUsize::new(0),
             quick: Quick::new(is_leaf),
+            is_concurrent,
             driver,
             wall: Duration::from_millis(budget.wall_ms),
             budget,
@@ -427,6 +430,9 @@ impl Shared {
         let LinkedComponent { component, pre, systems } = &self.linked;
         let start = |e: wasmtime::Error| Failure::from(Fault::Trapped { message: cause::said(&e) });
         let mut store = new_store(component.beneath(), self.name.clone(), &self.budget, systems).map_err(start)?;
+        if self.is_concurrent {
+            store.set_max_component_handles((self.budget.max_handles as usize).saturating_add(CONCURRENT_HANDLES));
+        }
         begin(&mut store, self.uid, cx, allowance).map_err(start)?;
         let wall_until = store.data().call.wall_until();
         let started = timeout_at(wall_until.into(), pre.instantiate_async(&mut store)).await;
@@ -674,7 +680,7 @@ impl Shared {
         let func = func.ok_or_else(|| format!("`{}` is no function", function.name))?;
         let bug = |error: wasmtime::Error| format!("{error:#}");
         let callable = match self.linked.component.engine().options().codec {
-            Codec::Direct if self.linked.component.is_concurrent() => {
+            Codec::Direct if self.is_concurrent => {
                 Callable::Concurrent(ConcurrentFunc::new(&*store, func).map_err(bug)?)
             }
             Codec::Direct => Callable::Direct(DirectFunc::new(&*store, func).map_err(bug)?),

@@ -126,7 +126,7 @@ async fn every_difference_of_types_is_printed_with_its_path() {
 async fn what_no_link_carries_is_refused_with_the_reason() {
     let runtime = Runtime::new().unwrap();
     let kv = kv_provider(&runtime, "kv").await;
-    for (guest, reason) in [("resource-app", "handle"), ("stream-app", "stream"), ("async-app", "async")] {
+    for (guest, reason) in [("resource-app", "handle"), ("stream-app", "stream")] {
         let component = load(&runtime, guest);
         let (error, told) = refused(runtime.builder(&component).link_local("*", &kv)).await;
         assert!(matches!(error, LinkError::NotCarried { .. }), "{guest}: {told}");

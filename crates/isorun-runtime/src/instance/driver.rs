@@ -26,11 +26,17 @@ use wasmtime::component::{Accessor, AccessorTask, GuestTaskId};
 use super::{Callable, Failed, Live, Outcome, Shared};
 use crate::interpreted::{self, Ended};
 use crate::store::flights::{Flight, begin_shared, enter, leave, spent};
-use crate::stub::deadline;
+use crate::stub::{CALLS_OUT_MAX, deadline};
 use crate::{HostState, LinkFailure};
 
 /// Calls at once into a singleton with `async` exports, those that wait for its task among them.
 pub const CONCURRENT_MAX: usize = 128;
+
+/// Handles that a component with `async` functions may have beside those of its budget.
+///
+/// The engine counts a guest's calls under way with its resources, four of them at most for each: the call, its thread,
+/// a set of what it waits for, and what it waits for.
+pub(super) const CONCURRENT_HANDLES: usize = 4 * (CONCURRENT_MAX + CALLS_OUT_MAX);
 
 /// The way to the task that drives a store.
 pub(super) struct Driver {

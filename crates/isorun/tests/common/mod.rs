@@ -1,6 +1,8 @@
 //! What the integration tests share.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub mod flow;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
