@@ -26,6 +26,8 @@ pub struct Budget {
     /// has 1,024 of those. A component with `async` functions has room beside for its calls under way.
     pub max_handles: u32,
     /// Fuel for each call into this instance, about one unit an instruction. Default 10 thousand million, some seconds of work.
+    ///
+    /// Calls that one store serves at once burn of what they have brought together: their sum is bounded, and none is by itself.
     pub fuel: u64,
     /// Fuel for the whole tree of calls that starts with a call into this instance. Default ten times `fuel`.
     ///

@@ -47,6 +47,9 @@ pub const AT_ONCE_MAX: usize = 64;
 #[non_exhaustive]
 pub enum Serving {
     /// One store whose state is kept, one call at a time, the others in a queue.
+    ///
+    /// Calls of `async` functions it serves at once, up to [`CONCURRENT_MAX`], re-entrant ones among them: what ends
+    /// one of them badly (a trap, a budget) loses the store and ends all.
     Singleton {
         /// Callers that may wait; one more is refused as busy.
         queue_max: usize,
@@ -96,6 +99,8 @@ impl Default for CallOptions {
 }
 
 /// A component that can be called: by the host, by instances linked to it, by peers.
+///
+/// A singleton with `async` exports has a task in the tokio runtime that started it.
 ///
 /// Cloning is cheap and gives the same instance.
 #[derive(Clone)]

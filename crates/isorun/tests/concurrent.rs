@@ -40,6 +40,26 @@ async fn several_callers_are_in_one_instance_with_many_calls_each() {
 }
 
 #[tokio::test]
+async fn thousands_of_calls_leave_nothing_behind_and_neither_does_the_instance() {
+    let runtime = Runtime::new().unwrap();
+    let gate = Gate::of(1);
+    let provider = provider(&runtime, &gate).instantiate().await.unwrap();
+    // More than the handles that the engine lets a guest have.
+    for n in 0..3_000 {
+        assert_eq!(bounded(provider.exec(FETCH, &[Val::U32(n)])).await.unwrap(), [Val::U32(2 * n + 1)]);
+    }
+    assert_eq!(provider.generation(), 1);
+    drop((provider, runtime));
+    // The task that had its store ends, and with it the store and all that its links held.
+    bounded(async {
+        while gate.is_shared() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn each_policy_serves_async_functions() {
     for serving in [Serving::PER_CALL, Serving::pool(2)] {
         for Placed { place, app, gate, .. } in placed(32, Budget::default(), serving).await {

@@ -261,6 +261,20 @@ struct Pending {
     task: Option<GuestTaskId>,
     /// What the start of its store spent.
     start: u64,
+    held: Held,
+}
+
+impl Pending {
+    /// Whoever gave up the call does not want to know; whoever waits may call again at once.
+    fn ends(self, outcome: Outcome) {
+        let Self { reply, held, .. } = self;
+        drop(held);
+        let _ = reply.send(outcome);
+    }
+}
+
+/// What a call has for as long as it runs.
+struct Held {
     _turn: Option<OwnedMutexGuard<Option<Live>>>,
     _place: OwnedSemaphorePermit,
     _running: Running,
@@ -296,8 +310,8 @@ impl Open {
     fn begin(&self, job: Job, shared: &Arc<Shared>, start: u64) -> Run {
         let Job { at, cx, args, reply, turn, place, .. } = job;
         let wall_until = Instant::now() + shared.wall;
-        let running = Running::new(shared);
-        let pending = Pending { reply, wall_until, task: None, start, _turn: turn, _place: place, _running: running };
+        let held = Held { _turn: turn, _place: place, _running: Running::new(shared) };
+        let pending = Pending { reply, wall_until, task: None, start, held };
         let mut open = self.0.lock();
         let key = open.next;
         open.next += 1;
@@ -319,8 +333,9 @@ impl Open {
         if let Some(waker) = waker {
             waker.wake();
         }
-        // Whoever gave up the call does not want to know.
-        pending.map(|pending| pending.reply.send(outcome));
+        if let Some(pending) = pending {
+            pending.ends(outcome);
+        }
     }
 
     /// Ready once no call is under way.
@@ -352,7 +367,7 @@ impl Open {
                 fault => Fault::Trapped { message: format!("the store was lost to another call in it: {fault}") },
             };
             let call = CallFailed { failure: fault.into(), fuel_used };
-            let _ = pending.reply.send(Err(Failed { call, link: link.cloned().map(Box::new) }));
+            pending.ends(Err(Failed { call, link: link.cloned().map(Box::new) }));
         }
     }
 }

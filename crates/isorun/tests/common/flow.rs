@@ -32,6 +32,11 @@ impl Gate {
         Self(Arc::new(GateState { wanted, now: count(), peak: count(), full: Notify::new() }))
     }
 
+    /// Whether anybody else has it.
+    pub fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
     pub fn peak(&self) -> usize {
         self.0.peak.load(Ordering::SeqCst)
     }
