@@ -19,6 +19,9 @@ pub const CALLER: &str = "bench-caller";
 /// Stores that the engine makes room for where each call has one of its own.
 const STORES: u32 = 64;
 
+/// How many callers make a [`crowd`](Places::crowd).
+pub const AT_ONCE: usize = 64;
+
 /// How long one batch of calls may take, in milliseconds; the default budgets are made for single calls.
 pub const BATCH_MS_MAX: u64 = 600_000;
 
@@ -28,7 +31,8 @@ pub struct Places {
     /// Each place's name and the instance that calls there.
     pub callers: Vec<(&'static str, InstanceHandle)>,
     // Connections and names live as long as their runtimes.
-    _runtimes: [Runtime; 3],
+    runtimes: [Runtime; 3],
+    tcp: Arc<TcpTransport>,
 }
 
 impl Places {
@@ -44,7 +48,7 @@ impl Places {
 
         let (channel, far_end) = LocalChannelTransport::pair();
         let listener = TcpTransportListener::bind("tcp://127.0.0.1:0").await?;
-        let tcp = TcpTransport::new(&listener.address())?;
+        let tcp = Arc::new(TcpTransport::new(&listener.address())?);
         serve(&far, far_end);
         serve(&far, listener);
 
@@ -56,13 +60,28 @@ impl Places {
             ("local", caller().link_local("*", &neighbour)),
             ("per-call", caller().link_local("*", &fresh)),
             ("channel", caller().link_remote("*", Arc::new(channel), CALLEE)),
-            ("tcp", caller().link_remote("*", Arc::new(tcp), CALLEE)),
+            ("tcp", caller().link_remote("*", tcp.clone(), CALLEE)),
         ];
         let mut callers = Vec::with_capacity(places.len());
         for (place, builder) in places {
             callers.push((place, builder.instantiate().await?));
         }
-        Ok(Self { callers, _runtimes: [near, far, pooled] })
+        Ok(Self { callers, runtimes: [near, far, pooled], tcp })
+    }
+
+    /// [`AT_ONCE`] callers of the provider over TCP, on the connection that the one among [`callers`](Self::callers) has.
+    ///
+    /// # Errors
+    /// Whatever keeps an instance from starting.
+    pub async fn crowd(&self) -> Result<Vec<InstanceHandle>, Error> {
+        let [near, ..] = &self.runtimes;
+        let component = near.load(guest(CALLER)?)?;
+        let mut callers = Vec::with_capacity(AT_ONCE);
+        for _ in 0..AT_ONCE {
+            let caller = near.builder(&component).budget(batch()).link_remote("*", self.tcp.clone(), CALLEE);
+            callers.push(caller.instantiate().await?);
+        }
+        Ok(callers)
     }
 }
 

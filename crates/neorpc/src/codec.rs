@@ -13,12 +13,13 @@ use crate::limits::{NAME_BYTES_MAX, TEXT_BYTES_MAX};
 pub(crate) struct Writer(Encoder);
 
 impl Writer {
-    pub(crate) fn new(capacity: usize) -> Self {
-        Self(Encoder::from_vec(Vec::with_capacity(capacity)))
+    /// Appends to `out`.
+    pub(crate) fn to(out: Vec<u8>) -> Self {
+        Self(Encoder::from_vec(out))
     }
 
-    pub(crate) fn finish(self) -> Result<Bytes, FrameError> {
-        Ok(self.0.finish()?.into())
+    pub(crate) fn finish(self) -> Result<Vec<u8>, FrameError> {
+        Ok(self.0.finish()?)
     }
 
     pub(crate) fn kind(&mut self, number: u32) -> Result<(), FrameError> {
@@ -114,8 +115,11 @@ impl Writer {
         if chain.len() > CHAIN_MAX {
             return Err(FrameError::TooMany { what: "instances in the chain", size: chain.len(), max: CHAIN_MAX });
         }
-        let packed: Vec<u8> = chain.iter().flat_map(|uid| uid.0).collect();
-        self.bytes(&packed)
+        let mut packed = [[0; 16]; CHAIN_MAX];
+        for (to, uid) in packed.iter_mut().zip(chain) {
+            *to = uid.0;
+        }
+        self.bytes(packed.as_flattened().get(..16 * chain.len()).unwrap_or_default())
     }
 
     pub(crate) fn trace(&mut self, trace: Trace) -> Result<(), FrameError> {
@@ -123,7 +127,10 @@ impl Writer {
             return Ok(self.0.none()?);
         }
         self.0.some()?;
-        let packed: Vec<u8> = trace.id.into_iter().chain(trace.span).collect();
+        let mut packed = [0; 24];
+        for (to, from) in packed.iter_mut().zip(trace.id.into_iter().chain(trace.span)) {
+            *to = from;
+        }
         self.bytes(&packed)
     }
 }
@@ -137,11 +144,13 @@ pub(crate) fn clip(text: &str) -> &str {
 pub(crate) struct Reader<'a> {
     frame: &'a Bytes,
     decoder: Decoder<'a>,
+    /// A chain that was read before: most calls have the same again, and share it.
+    last_chain: Option<&'a Arc<[InstanceUid]>>,
 }
 
 impl<'a> Reader<'a> {
-    pub(crate) fn new(frame: &'a Bytes) -> Self {
-        Self { frame, decoder: Decoder::new(frame) }
+    pub(crate) fn new(frame: &'a Bytes, last_chain: Option<&'a Arc<[InstanceUid]>>) -> Self {
+        Self { frame, decoder: Decoder::new(frame), last_chain }
     }
 
     pub(crate) fn finish(self) -> Result<(), FrameError> {
@@ -244,7 +253,11 @@ impl<'a> Reader<'a> {
         if uids.len() > CHAIN_MAX {
             return Err(FrameError::TooMany { what: "instances in the chain", size: uids.len(), max: CHAIN_MAX });
         }
-        Ok(uids.iter().copied().map(InstanceUid).collect())
+        let is_same = |last: &Arc<[InstanceUid]>| last.iter().map(|uid| &uid.0).eq(uids);
+        match self.last_chain {
+            Some(last) if is_same(last) => Ok(Arc::clone(last)),
+            Some(_) | None => Ok(uids.iter().copied().map(InstanceUid).collect()),
+        }
     }
 
     pub(crate) fn trace(&mut self) -> Result<Trace, FrameError> {

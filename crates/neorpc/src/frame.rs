@@ -1,6 +1,9 @@
 //! The frames, their kinds and their bytes.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
+use isorun_core::InstanceUid;
 use neopack::{DecodeError, EncodeError};
 
 use crate::bind::{BindFrame, BoundFrame, DescribeFrame, DescribedFrame};
@@ -203,7 +206,12 @@ impl Frame {
     /// # Errors
     /// [`FrameError`]: the bytes are not one whole frame that this version serves.
     pub fn decode(bytes: &Bytes) -> Result<Self, FrameError> {
-        let mut input = Reader::new(bytes);
+        Self::decode_after(bytes, None)
+    }
+
+    /// Reads one frame after another, whose call chain it shares if it has the same.
+    pub(crate) fn decode_after(bytes: &Bytes, last_chain: Option<&Arc<[InstanceUid]>>) -> Result<Self, FrameError> {
+        let mut input = Reader::new(bytes, last_chain);
         let number = input.kind()?;
         let kind = Kind::from_number(number).ok_or(FrameError::Unsupported { number })?;
         let frame = match kind {
@@ -294,7 +302,16 @@ fn pack(
     capacity: usize,
     write: impl FnOnce(&mut Writer) -> Result<(), FrameError>,
 ) -> Result<Bytes, FrameError> {
-    let mut out = Writer::new(capacity);
+    Ok(pack_into(Vec::with_capacity(capacity), kind, write)?.into())
+}
+
+/// Appends a frame to `out`, which is lost with a frame that can't be written.
+pub(crate) fn pack_into(
+    out: Vec<u8>,
+    kind: Kind,
+    write: impl FnOnce(&mut Writer) -> Result<(), FrameError>,
+) -> Result<Vec<u8>, FrameError> {
+    let mut out = Writer::to(out);
     out.kind(kind.number())?;
     write(&mut out)?;
     out.finish()

@@ -1,5 +1,6 @@
 //! Requests of the other end.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -127,6 +128,7 @@ impl Connection {
             self.put_failure(id, failure.into());
             return Ok(());
         }
+        self.last_chain = Arc::clone(&with.chain);
         self.args_bytes += args.len();
         self.serving.insert(id, Serving::Call { args_bytes: args.len() });
         self.events.push_back(Event::IncomingCall { id, binding, function, cx: with.context(now), args });
@@ -187,7 +189,7 @@ impl Connection {
         } else if waiting + size > QUEUE_BYTES_MAX {
             format!("{waiting} bytes wait to be sent, the limit is {QUEUE_BYTES_MAX}")
         } else {
-            match frame.encode() {
+            match self.block.reply(&frame) {
                 Ok(bytes) => return self.outbox.push_frame(bytes),
                 Err(error) => error.to_string(),
             }

@@ -1,17 +1,22 @@
 //! One connection: a state machine without a socket, a clock or a task.
 
+mod block;
+mod deadlines;
 mod event;
 mod incoming;
 mod outbox;
 mod outgoing;
 mod vigil;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use isorun_core::{CallFailed, Failure, Refusal};
+use isorun_core::{CallFailed, Failure, InstanceUid, Refusal};
 
+use self::block::Block;
+use self::deadlines::Deadlines;
 pub use self::event::{Event, ProtocolError};
 use self::outbox::{Outbox, Waiting};
 use self::outgoing::{Pending, Stage};
@@ -51,13 +56,16 @@ pub struct Connection {
     /// The other end said going-away.
     peer_leaves: bool,
     outbox: Outbox,
+    block: Block,
     events: VecDeque<Event>,
     /// The number of the next request of ours.
     next: u64,
     pending: HashMap<RequestId, Pending>,
-    deadlines: BTreeSet<(Instant, RequestId)>,
+    deadlines: Deadlines,
     /// The highest number of theirs.
     last_incoming: RequestId,
+    /// The chain of their last call.
+    last_chain: Arc<[InstanceUid]>,
     serving: HashMap<RequestId, Serving>,
     args_bytes: usize,
     /// How many functions each binding that we serve has.
@@ -127,11 +135,13 @@ impl Connection {
             leaving: Leaving::Not,
             peer_leaves: false,
             outbox: Outbox::default(),
+            block: Block::default(),
             events: VecDeque::new(),
             next: 1,
             pending: HashMap::new(),
-            deadlines: BTreeSet::new(),
+            deadlines: Deadlines::default(),
             last_incoming: RequestId::NONE,
+            last_chain: Arc::new([]),
             serving: HashMap::new(),
             args_bytes: 0,
             bindings: HashMap::new(),
@@ -162,7 +172,7 @@ impl Connection {
         if self.outbox.frames() > QUEUE_FRAMES_MAX {
             return Err(ProtocolError::NotReading { frames: self.outbox.frames() });
         }
-        let frame = Frame::decode(bytes)?;
+        let frame = Frame::decode_after(bytes, Some(&self.last_chain))?;
         self.vigil.hear(now);
         match &self.state {
             State::Greeted { .. } => match frame {
@@ -232,7 +242,7 @@ impl Connection {
                         self.expire(call.id, now);
                         continue;
                     }
-                    match call.encode() {
+                    match self.block.call(&call) {
                         Ok(bytes) => (bytes, Some(call.id)),
                         Err(error) => {
                             self.resolve(call.id, Failure::NotSent { cause: error.to_string() });
@@ -272,7 +282,7 @@ impl Connection {
         match self.state {
             State::Greeted { until } | State::Listening { until } => Some(until),
             State::Open { .. } => {
-                let deadline = self.deadlines.first().map(|(deadline, _)| *deadline);
+                let deadline = self.deadlines.first().map(|(deadline, _)| deadline);
                 let vigil = self.agreed.ping.then(|| self.vigil.due());
                 deadline.into_iter().chain(vigil).min()
             }
@@ -293,7 +303,7 @@ impl Connection {
                 Err(error)
             }
             State::Open { .. } => {
-                while let Some((deadline, id)) = self.deadlines.first().copied()
+                while let Some((deadline, id)) = self.deadlines.first()
                     && deadline <= now
                 {
                     self.expire(id, now);

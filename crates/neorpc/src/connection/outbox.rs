@@ -13,7 +13,7 @@ pub(super) enum Waiting {
     /// A frame that is ready; with the request that it asks, if it asks one.
     Frame { bytes: Bytes, request: Option<RequestId> },
     /// A call, written when it is handed out: what is left of its time shrinks while it waits.
-    Call { call: Box<CallFrame>, deadline: Instant },
+    Call { call: CallFrame, deadline: Instant },
 }
 
 impl Waiting {

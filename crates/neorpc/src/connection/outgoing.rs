@@ -20,7 +20,6 @@ pub(super) struct Pending {
     pub(super) asked: Asked,
     pub(super) stage: Stage,
     started: Instant,
-    deadline: Instant,
 }
 
 #[derive(Clone, Copy)]
@@ -101,7 +100,7 @@ impl Connection {
         if with.deadline_ms == 0 {
             return Err(Failure::Deadline { waited_ms: 0 });
         }
-        let call = Box::new(CallFrame { id: RequestId(self.next), binding, function, with, args });
+        let call = CallFrame { id: RequestId(self.next), binding, function, with, args };
         fits("call", call.encoded_len(), peer.frame_bytes_max)?;
         let deadline = capped(cx.deadline, now);
         let id = self.issue(now, Asked::Call, deadline);
@@ -154,8 +153,8 @@ impl Connection {
     fn issue(&mut self, now: Instant, asked: Asked, deadline: Instant) -> RequestId {
         let id = RequestId(self.next);
         self.next += 1;
-        self.deadlines.insert((deadline, id));
-        self.pending.insert(id, Pending { asked, stage: Stage::Queued, started: now, deadline });
+        self.deadlines.insert(deadline, id);
+        self.pending.insert(id, Pending { asked, stage: Stage::Queued, started: now });
         id
     }
 
@@ -284,7 +283,7 @@ impl Connection {
 
     fn forget(&mut self, id: RequestId) -> Option<Pending> {
         let pending = self.pending.remove(&id)?;
-        self.deadlines.remove(&(pending.deadline, id));
+        self.deadlines.settle(&self.pending);
         Some(pending)
     }
 
