@@ -60,7 +60,9 @@
 //! The protocol is [`neorpc`]; this crate adds tasks, time and channels, on tokio.
 #![forbid(unsafe_code)]
 
+mod bell;
 mod driver;
+mod io;
 mod link;
 mod once;
 mod options;

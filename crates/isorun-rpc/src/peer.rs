@@ -1,9 +1,10 @@
 //! One connection, as its users hold it.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,9 +17,12 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{Instant, timeout};
 
+use crate::bell::Bell;
 use crate::driver::Driver;
+use crate::io::{Io, Turn};
 use crate::options::PeerOptions;
 use crate::remote::RemoteInstance;
+use crate::router::Place;
 
 /// One connection to another host; clones share it.
 ///
@@ -36,6 +40,10 @@ struct Handle {
 /// What the connection's users, its driver and the calls that it serves have in common.
 pub(crate) struct Shared {
     pub(crate) core: Mutex<Core>,
+    /// The channel. Held while it is polled, and by the driver while calls of the other end are served in place: nobody
+    /// else waits for it, and nobody who holds `core` takes it.
+    pub(crate) io: Mutex<Io>,
+    pub(crate) bell: Arc<Bell>,
     pub(crate) identity: PeerIdentity,
     pub(crate) options: PeerOptions,
     closed: AtomicBool,
@@ -47,12 +55,26 @@ pub(crate) struct Shared {
 pub(crate) struct Core {
     pub(crate) connection: Connection,
     pub(crate) waiting: HashMap<RequestId, Waiting>,
+    pub(crate) calls: HashMap<RequestId, Answer>,
+    /// The call whose caller moves the frames.
+    pub(crate) leader: Option<RequestId>,
+    /// Somebody led since the driver last asked.
+    pub(crate) led: bool,
+    /// The driver looks after the one who leads.
+    pub(crate) watched: bool,
+    /// When the driver wakes by itself.
+    pub(crate) armed: Option<std::time::Instant>,
     /// What the other end has bound here.
-    pub(crate) bindings: HashMap<BindingId, Arc<dyn Bound>>,
+    pub(crate) bindings: HashMap<BindingId, Served>,
     /// What the other end has under way here; `None` until its task is started.
     pub(crate) tasks: HashMap<RequestId, Option<AbortHandle>>,
     pub(crate) opened: Option<oneshot::Sender<Result<(), Failure>>>,
+    /// `None` while it runs.
     pub(crate) driver: Option<Waker>,
+    /// Somebody wanted it while it ran.
+    pub(crate) called: bool,
+    /// The request that the driver serves at this moment: its answer needs no waking.
+    pub(crate) in_place: Option<RequestId>,
     /// All users are gone.
     pub(crate) released: bool,
 }
@@ -61,7 +83,19 @@ pub(crate) struct Core {
 pub(crate) enum Waiting {
     Bind(oneshot::Sender<Result<Binding, Failure>>),
     Describe(oneshot::Sender<Result<Bytes, Failure>>),
-    Call(oneshot::Sender<Result<Reply, CallFailed>>),
+}
+
+/// A call's answer, and before that whoever waits for it.
+pub(crate) enum Answer {
+    Awaited(Option<Waker>),
+    Here(Result<Reply, CallFailed>),
+}
+
+/// What the other end has bound here.
+pub(crate) struct Served {
+    pub(crate) bound: Arc<dyn Bound>,
+    /// How many of its next calls get a task of their own at once, since one kept the driver for long.
+    pub(crate) apart: u32,
 }
 
 impl Peer {
@@ -107,15 +141,25 @@ impl Peer {
         let core = Core {
             connection,
             waiting: HashMap::new(),
+            calls: HashMap::new(),
+            leader: None,
+            led: false,
+            watched: false,
+            armed: None,
             bindings: HashMap::new(),
             tasks: HashMap::new(),
             opened: Some(open),
             driver: None,
+            called: false,
+            in_place: None,
             released: false,
         };
+        let bell = Arc::new(Bell::default());
         let shared = Arc::new(Shared {
             core: Mutex::new(core),
             identity: channel.peer().clone(),
+            io: Mutex::new(Io::new(channel, Waker::from(Arc::clone(&bell)))),
+            bell,
             options,
             closed: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
@@ -123,7 +167,7 @@ impl Peer {
         });
         // Made before anything is awaited: should the waiting be given up, the connection closes.
         let peer = Self { handle: Arc::new(Handle { shared: Arc::clone(&shared) }) };
-        let driver = tokio::spawn(Driver::new(channel, shared));
+        let driver = tokio::spawn(Driver::new(shared));
         Starting { peer, opened, driver }
     }
 
@@ -206,11 +250,33 @@ impl Peer {
         cx: &CallContext,
         args: Bytes,
     ) -> Result<Reply, CallFailed> {
-        let (answer, request) =
-            self.ask(|connection, now| connection.call(now, binding.id, function, cx, args), Waiting::Call)?;
-        wait_for(answer, request)
-            .await
-            .unwrap_or_else(|| Err(Failure::Unknown { cause: "the connection ended".to_owned() }.into()))
+        let mut call = self.begin_call(binding, function, cx, args)?;
+        poll_fn(|cx| call.poll(cx)).await
+    }
+
+    fn begin_call(
+        &self,
+        binding: &Binding,
+        function: FunctionIndex,
+        cx: &CallContext,
+        args: Bytes,
+    ) -> Result<Call<'_>, Failure> {
+        let shared = self.shared();
+        let mut core = shared.core.lock();
+        let id = core.connection.call(now(), binding.id, function, cx, args)?;
+        core.calls.insert(id, Answer::Awaited(None));
+        let alone = core.connection.in_flight() == 1 && core.connection.in_service() == 0;
+        let leads = alone && core.leader.is_none();
+        if leads {
+            core.leader = Some(id);
+            core.led = true;
+        }
+        let in_time = core.armed.is_some_and(|armed| core.connection.poll_timeout().is_none_or(|due| armed <= due));
+        if !leads || !core.watched || !in_time {
+            core.wake();
+        }
+        drop(core);
+        Ok(Call { shared, id, leads, answered: false })
     }
 
     fn ask<T>(
@@ -261,8 +327,9 @@ impl Shared {
 impl Core {
     /// Has the driver look at the connection again.
     pub(crate) fn wake(&mut self) {
-        if let Some(driver) = self.driver.take() {
-            driver.wake();
+        match self.driver.take() {
+            Some(driver) => driver.wake(),
+            None => self.called = true,
         }
     }
 }
@@ -298,6 +365,80 @@ impl Drop for Binding {
         let mut core = self.shared.core.lock();
         core.connection.unbind(self.id);
         core.wake();
+    }
+}
+
+/// A call under way; dropping it before its answer gives it up.
+///
+/// Where it is the only one, its caller leads: it moves the frames itself, and no task has to be woken on the way there
+/// and back.
+struct Call<'a> {
+    shared: &'a Arc<Shared>,
+    id: RequestId,
+    leads: bool,
+    answered: bool,
+}
+
+impl Call<'_> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Reply, CallFailed>> {
+        let goes_on = self.leads && self.lead(cx);
+        let mut core = self.shared.core.lock();
+        let answer = match core.calls.get_mut(&self.id) {
+            Some(Answer::Awaited(waiting)) => {
+                if !waiting.as_ref().is_some_and(|waiting| waiting.will_wake(cx.waker())) {
+                    *waiting = Some(cx.waker().clone());
+                }
+                if self.leads && !goes_on {
+                    self.resign(&mut core);
+                    core.wake();
+                }
+                return Poll::Pending;
+            }
+            Some(Answer::Here(_)) => core.calls.remove(&self.id),
+            None => None,
+        };
+        self.answered = true;
+        if self.leads && (self.resign(&mut core) || !goes_on) {
+            core.wake();
+        }
+        drop(core);
+        Poll::Ready(match answer {
+            Some(Answer::Here(answer)) => answer,
+            Some(Answer::Awaited(_)) | None => {
+                Err(Failure::Unknown { cause: "the connection ended".to_owned() }.into())
+            }
+        })
+    }
+
+    /// Moves the frames; whether that may go on so.
+    fn lead(&self, cx: &mut Context<'_>) -> bool {
+        let Some(mut io) = self.shared.io.try_lock() else { return false };
+        self.shared.bell.lead(cx.waker());
+        let place = &mut Place::Caller(Some(self.id));
+        io.receive(self.shared, place) == Turn::Idle && io.transmit(self.shared, place) == Turn::Idle
+    }
+
+    /// Leads no more; whether somebody has to look at the channel.
+    fn resign(&mut self, core: &mut Core) -> bool {
+        self.leads = false;
+        core.leader = None;
+        self.shared.bell.resign()
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        if self.answered {
+            return;
+        }
+        let mut core = self.shared.core.lock();
+        let answer = core.calls.remove(&self.id);
+        let resigned = self.leads && self.resign(&mut core);
+        if core.connection.cancel(self.id) || resigned {
+            core.wake();
+        }
+        drop(core);
+        drop(answer);
     }
 }
 

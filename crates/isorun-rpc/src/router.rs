@@ -1,23 +1,50 @@
 //! What becomes of the events of a connection: answers go to their waiters, requests to the directory.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
 use isorun_core::{
     BindRequest, Bound, BoxFuture, CallContext, CallFailed, Callee, Failure, Fault, FunctionIndex, Refusal, Reply,
 };
-use neorpc::{Event, RequestId, SelfContainedCall};
+use neorpc::{BindingId, Event, RequestId, SelfContainedCall};
+use parking_lot::MutexGuard;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::once;
-use crate::peer::{Binding, Core, Shared, Waiting, not_sent};
+use crate::peer::{Answer, Binding, Core, Served, Shared, Waiting, not_sent};
+
+/// How long a call of the other end may keep the driver before the next ones get tasks of their own, in microseconds.
+///
+/// A switch of tasks costs a few; what takes longer than many of them would hold the connection's other calls up.
+const IN_PLACE_US_MAX: u64 = 200;
+
+/// How many calls of a binding get tasks of their own after one that took long.
+const APART: u32 = 256;
+
+/// Who acts.
+pub(crate) enum Place<'a, 'b> {
+    /// The connection's driver, which serves calls in place.
+    Driver(&'a mut Context<'b>),
+    /// A caller, who is not woken for its own answer, and has other things to do than to serve.
+    Caller(Option<RequestId>),
+}
 
 /// Acts on every event that the connection has.
-pub(crate) fn act(shared: &Arc<Shared>) {
-    let mut after = After::default();
-    let mut core = shared.core.lock();
+pub(crate) fn act(shared: &Arc<Shared>, place: &mut Place<'_, '_>) {
+    act_locked(shared, shared.core.lock(), place, &mut After::default());
+}
+
+/// As [`act`], by somebody who has the lock.
+pub(crate) fn act_locked(
+    shared: &Arc<Shared>,
+    mut core: MutexGuard<'_, Core>,
+    place: &mut Place<'_, '_>,
+    after: &mut After,
+) {
     if core.connection.is_closed() {
         // Before its waiters wake: they may want another connection at once.
         shared.set_closed();
@@ -26,10 +53,10 @@ pub(crate) fn act(shared: &Arc<Shared>) {
         shared.set_leaving();
     }
     while let Some(event) = core.connection.poll_event() {
-        act_on(shared, &mut core, event, &mut after);
+        act_on(shared, &mut core, event, place, after);
     }
     drop(core);
-    after.run(shared);
+    after.run(shared, place);
 }
 
 /// Stops everything that the connection had under way.
@@ -43,16 +70,25 @@ pub(crate) fn end(shared: &Arc<Shared>) {
         let _ = opened.send(Err(not_sent(cause)));
     }
     after.stops.extend(core.tasks.drain().filter_map(|(_, task)| task));
-    after.bounds.extend(core.bindings.drain().map(|(_, bound)| bound));
+    after.bounds.extend(core.bindings.drain().map(|(_, served)| served.bound));
     let waiting = std::mem::take(&mut core.waiting);
+    for answer in core.calls.values_mut() {
+        // All have their answers by now; a call without one must not wait for ever.
+        if let Answer::Awaited(waiting) = answer {
+            after.wakes.extend(waiting.take());
+            *answer = Answer::Here(Err(Failure::Unknown { cause: "the connection ended".to_owned() }.into()));
+        }
+    }
     drop(core);
     drop(waiting);
-    after.run(shared);
+    after.run(shared, &mut Place::Caller(None));
 }
 
 /// What runs somebody else's code, and so waits until the lock is free.
 #[derive(Default)]
-struct After {
+pub(crate) struct After {
+    wakes: Vec<Waker>,
+    calls: Vec<Incoming>,
     starts: Vec<(RequestId, BoxFuture<'static, ()>)>,
     stops: Vec<AbortHandle>,
     bounds: Vec<Arc<dyn Bound>>,
@@ -66,26 +102,98 @@ impl After {
         self.starts.push((id, Box::pin(work)));
     }
 
-    fn run(self, shared: &Shared) {
-        for stop in &self.stops {
+    /// Leaves nothing in here but memory for the next time.
+    fn run(&mut self, shared: &Arc<Shared>, place: &mut Place<'_, '_>) {
+        for waker in self.wakes.drain(..) {
+            waker.wake();
+        }
+        for stop in self.stops.drain(..) {
             stop.abort();
         }
-        for (id, work) in self.starts {
-            let task = tokio::spawn(work).abort_handle();
-            let mut core = shared.core.lock();
-            match core.tasks.get_mut(&id) {
-                Some(place) => *place = Some(task),
-                // Answered already, or given up.
-                None => {
-                    drop(core);
-                    task.abort();
+        for (id, work) in self.starts.drain(..) {
+            start(shared, id, work);
+        }
+        for call in self.calls.drain(..) {
+            match place {
+                Place::Driver(cx) if !call.apart => call.serve_in_place(shared, cx),
+                Place::Driver(_) | Place::Caller(_) => {
+                    let id = call.id;
+                    shared.core.lock().tasks.insert(id, None);
+                    start(shared, id, Box::pin(call.serve(shared)));
                 }
             }
+        }
+        self.bounds.clear();
+        self.bindings.clear();
+    }
+}
+
+/// Gives work a task, for which a place was made.
+fn start(shared: &Shared, id: RequestId, work: BoxFuture<'static, ()>) {
+    let task = tokio::spawn(work).abort_handle();
+    let mut core = shared.core.lock();
+    match core.tasks.get_mut(&id) {
+        Some(place) => *place = Some(task),
+        // Answered already, or given up.
+        None => {
+            drop(core);
+            task.abort();
         }
     }
 }
 
-fn act_on(shared: &Arc<Shared>, core: &mut Core, event: Event, after: &mut After) {
+/// A call of the other end.
+struct Incoming {
+    id: RequestId,
+    binding: BindingId,
+    bound: Option<Arc<dyn Bound>>,
+    function: FunctionIndex,
+    cx: CallContext,
+    args: Bytes,
+    /// It gets a task of its own at once.
+    apart: bool,
+}
+
+impl Incoming {
+    fn serve(self, shared: &Arc<Shared>) -> impl Future<Output = ()> + Send + 'static {
+        let Self { id, bound, function, cx, args, .. } = self;
+        let serving = Serving::new(shared, id, Asked::Call);
+        async move {
+            tracing::debug!(peer = %serving.shared.identity, %id, function = function.0, "serving a call");
+            let result = match bound {
+                Some(bound) => call(&*bound, function, &cx, args).await,
+                // The state machine and this table are changed together, under one lock.
+                None => Err(Failure::from(Fault::Bug { detail: "a binding without functions".to_owned() }).into()),
+            };
+            serving.answer_call(result);
+        }
+    }
+
+    /// Serves a call without a task, unless it has to wait.
+    fn serve_in_place(self, shared: &Arc<Shared>, cx: &mut Context<'_>) {
+        let (id, binding) = (self.id, self.binding);
+        let started = std::time::Instant::now();
+        let mut work: BoxFuture<'static, ()> = Box::pin(self.serve(shared));
+        shared.core.lock().in_place = Some(id);
+        // As with a task of its own, a callee that panics fails its call and nothing else.
+        let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx)));
+        let took = started.elapsed();
+        let mut core = shared.core.lock();
+        core.in_place = None;
+        if took > Duration::from_micros(IN_PLACE_US_MAX)
+            && let Some(served) = core.bindings.get_mut(&binding)
+        {
+            served.apart = APART;
+        }
+        if let Ok(Poll::Pending) = polled {
+            core.tasks.insert(id, None);
+            drop(core);
+            start(shared, id, work);
+        }
+    }
+}
+
+fn act_on(shared: &Arc<Shared>, core: &mut Core, event: Event, place: &Place<'_, '_>, after: &mut After) {
     match event {
         Event::Open(_) => {
             if let Some(opened) = core.opened.take() {
@@ -100,7 +208,7 @@ fn act_on(shared: &Arc<Shared>, core: &mut Core, event: Event, after: &mut After
                         after.bindings.push(binding);
                     }
                 }
-                Some(Waiting::Describe(_) | Waiting::Call(_)) | None => after.bindings.extend(result),
+                Some(Waiting::Describe(_)) | None => after.bindings.extend(result),
             }
         }
         Event::Described { id, result } => {
@@ -109,8 +217,11 @@ fn act_on(shared: &Arc<Shared>, core: &mut Core, event: Event, after: &mut After
             }
         }
         Event::Returned { id, result } => {
-            if let Some(Waiting::Call(waiting)) = core.waiting.remove(&id) {
-                let _ = waiting.send(result);
+            if let Some(answer) = core.calls.get_mut(&id)
+                && let Answer::Awaited(waiting) = std::mem::replace(answer, Answer::Here(result))
+            {
+                let own = matches!(place, Place::Caller(Some(caller)) if *caller == id);
+                after.wakes.extend(waiting.filter(|_| !own));
             }
         }
         Event::IncomingBind { id, instance, want } => {
@@ -128,17 +239,13 @@ fn act_on(shared: &Arc<Shared>, core: &mut Core, event: Event, after: &mut After
             });
         }
         Event::IncomingCall { id, binding, function, cx, args } => {
-            let serving = Serving::new(shared, id, Asked::Call);
-            let bound = core.bindings.get(&binding).cloned();
-            after.start(core, id, async move {
-                tracing::debug!(peer = %serving.shared.identity, %id, function = function.0, "serving a call");
-                let result = match bound {
-                    Some(bound) => call(&*bound, function, &cx, args).await,
-                    // The state machine and this table are changed together, under one lock.
-                    None => Err(Failure::from(Fault::Bug { detail: "a binding without functions".to_owned() }).into()),
-                };
-                serving.answer_call(result);
-            });
+            let (mut bound, mut apart) = (None, false);
+            if let Some(served) = core.bindings.get_mut(&binding) {
+                bound = Some(Arc::clone(&served.bound));
+                apart = served.apart > 0;
+                served.apart = served.apart.saturating_sub(1);
+            }
+            after.calls.push(Incoming { id, binding, bound, function, cx, args, apart });
         }
         Event::IncomingSelfContained(call) => {
             let serving = Serving::new(shared, RequestId::NONE, Asked::Call);
@@ -148,7 +255,7 @@ fn act_on(shared: &Arc<Shared>, core: &mut Core, event: Event, after: &mut After
             });
         }
         Event::IncomingCancelled { id } => after.stops.extend(core.tasks.remove(&id).flatten()),
-        Event::Unbound { binding } => after.bounds.extend(core.bindings.remove(&binding)),
+        Event::Unbound { binding } => after.bounds.extend(core.bindings.remove(&binding).map(|served| served.bound)),
         // An event that this version does not know asks nothing of it.
         _ => {}
     }
@@ -224,7 +331,7 @@ impl Serving {
         self.answer(|core| match result {
             Ok(bound) => match core.connection.answer_bind(id, Ok(())) {
                 Some(binding) => {
-                    core.bindings.insert(binding, bound);
+                    core.bindings.insert(binding, Served { bound, apart: 0 });
                     None
                 }
                 None => Some(bound),
@@ -252,7 +359,9 @@ impl Serving {
         let mut core = self.shared.core.lock();
         let left = answer(&mut core);
         core.tasks.remove(&self.id);
-        core.wake();
+        if core.in_place != Some(self.id) {
+            core.wake();
+        }
         drop(core);
         drop(left);
     }
