@@ -127,6 +127,21 @@ pub trait Bound: Send + Sync {
         args: Bytes,
     ) -> BoxFuture<'a, Result<Reply, CallFailed>>;
 
+    /// Whether [`call`](Self::call) itself ends at the deadline, so that whoever calls need not watch it. By default nobody
+    /// relies on it.
+    fn keeps_deadline(&self) -> bool {
+        false
+    }
+
+    /// Makes a call that can be made at once, without waiting; `None` where it can't, and then nothing has happened.
+    ///
+    /// For whoever serves many callers in one place: no future is made, and nothing is handed on. By default every call
+    /// takes the way of [`call`](Self::call).
+    fn call_now(&self, function: FunctionIndex, cx: &CallContext, args: &Bytes) -> Option<Result<Reply, CallFailed>> {
+        let _ = (function, cx, args);
+        None
+    }
+
     /// What this is, for an engine that knows a shorter way to callees of its own kind. By default nothing is said.
     fn as_any(&self) -> Option<&dyn std::any::Any> {
         None

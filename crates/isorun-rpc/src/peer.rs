@@ -94,6 +94,8 @@ pub(crate) enum Answer {
 /// What the other end has bound here.
 pub(crate) struct Served {
     pub(crate) bound: Arc<dyn Bound>,
+    /// Calls in a row that kept the driver for a moment only.
+    pub(crate) quick: u32,
     /// How many of its next calls get a task of their own at once, since one kept the driver for long.
     pub(crate) apart: u32,
 }

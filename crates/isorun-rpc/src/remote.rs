@@ -122,4 +122,9 @@ impl Bound for RemoteBound {
     ) -> BoxFuture<'a, Result<Reply, CallFailed>> {
         Box::pin(self.call_live(function, cx, args))
     }
+
+    /// The connection does, with one timer for all its calls.
+    fn keeps_deadline(&self) -> bool {
+        true
+    }
 }

@@ -25,6 +25,9 @@ const IN_PLACE_US_MAX: u64 = 200;
 /// How many calls of a binding get tasks of their own after one that took long.
 const APART: u32 = 256;
 
+/// Calls of a binding that were quick, before one is made that nothing can interrupt.
+const PROVEN: u32 = 8;
+
 /// Who acts.
 pub(crate) enum Place<'a, 'b> {
     /// The connection's driver, which serves calls in place.
@@ -152,6 +155,8 @@ struct Incoming {
     args: Bytes,
     /// It gets a task of its own at once.
     apart: bool,
+    /// Those before it were quick.
+    proven: bool,
 }
 
 impl Incoming {
@@ -173,23 +178,39 @@ impl Incoming {
     fn serve_in_place(self, shared: &Arc<Shared>, cx: &mut Context<'_>) {
         let (id, binding) = (self.id, self.binding);
         let started = std::time::Instant::now();
+        // As with a task of its own, a callee that panics fails its call and nothing else.
+        let now = self.bound.as_ref().filter(|_| self.proven).map(|bound| {
+            catch_unwind(AssertUnwindSafe(|| bound.call_now(self.function, &self.cx, &self.args))).unwrap_or_else(|_| {
+                Some(Err(Failure::from(Fault::Bug { detail: "the callee stopped without an answer".to_owned() }).into()))
+            })
+        });
+        if let Some(Some(answer)) = now {
+            let mut core = shared.core.lock();
+            core.connection.answer_call(id, answer);
+            note(&mut core, binding, started);
+            return;
+        }
         let mut work: BoxFuture<'static, ()> = Box::pin(self.serve(shared));
         shared.core.lock().in_place = Some(id);
-        // As with a task of its own, a callee that panics fails its call and nothing else.
         let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx)));
-        let took = started.elapsed();
         let mut core = shared.core.lock();
         core.in_place = None;
-        if took > Duration::from_micros(IN_PLACE_US_MAX)
-            && let Some(served) = core.bindings.get_mut(&binding)
-        {
-            served.apart = APART;
-        }
+        note(&mut core, binding, started);
         if let Ok(Poll::Pending) = polled {
             core.tasks.insert(id, None);
             drop(core);
             start(shared, id, work);
         }
+    }
+}
+
+/// Notes how long the driver was kept by a call that began at `started`.
+fn note(core: &mut Core, binding: BindingId, started: std::time::Instant) {
+    let Some(served) = core.bindings.get_mut(&binding) else { return };
+    if started.elapsed() > Duration::from_micros(IN_PLACE_US_MAX) {
+        (served.quick, served.apart) = (0, APART);
+    } else {
+        served.quick = served.quick.saturating_add(1);
     }
 }
 
@@ -239,13 +260,14 @@ fn act_on(shared: &Arc<Shared>, core: &mut Core, event: Event, place: &Place<'_,
             });
         }
         Event::IncomingCall { id, binding, function, cx, args } => {
-            let (mut bound, mut apart) = (None, false);
+            let (mut bound, mut apart, mut proven) = (None, false, false);
             if let Some(served) = core.bindings.get_mut(&binding) {
                 bound = Some(Arc::clone(&served.bound));
                 apart = served.apart > 0;
                 served.apart = served.apart.saturating_sub(1);
+                proven = served.quick >= PROVEN;
             }
-            after.calls.push(Incoming { id, binding, bound, function, cx, args, apart });
+            after.calls.push(Incoming { id, binding, bound, function, cx, args, apart, proven });
         }
         Event::IncomingSelfContained(call) => {
             let serving = Serving::new(shared, RequestId::NONE, Asked::Call);
@@ -331,7 +353,7 @@ impl Serving {
         self.answer(|core| match result {
             Ok(bound) => match core.connection.answer_bind(id, Ok(())) {
                 Some(binding) => {
-                    core.bindings.insert(binding, Served { bound, apart: 0 });
+                    core.bindings.insert(binding, Served { bound, quick: 0, apart: 0 });
                     None
                 }
                 None => Some(bound),

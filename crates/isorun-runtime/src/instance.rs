@@ -757,6 +757,10 @@ impl Bound for BoundInstance {
         })
     }
 
+    fn call_now(&self, function: FunctionIndex, cx: &CallContext, args: &Bytes) -> Option<Result<Reply, CallFailed>> {
+        self.shared.serve_now(*self.table.get(function.0 as usize)?, cx, args)
+    }
+
     fn as_any(&self) -> Option<&dyn std::any::Any> {
         Some(self)
     }

@@ -138,6 +138,9 @@ impl BoundLink {
             return Err(Failure::from(Refusal::ChainTooLong { limit: limit as u64 }).into());
         }
         let bound = self.bind(cx.deadline).await?;
+        if bound.keeps_deadline() {
+            return bound.call(index, cx, args).await;
+        }
         // Callees keep the deadline themselves; this holds for one that doesn't.
         match timeout_at(cx.deadline.into(), bound.call(index, cx, args)).await {
             Ok(outcome) => outcome,

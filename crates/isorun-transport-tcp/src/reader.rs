@@ -83,7 +83,10 @@ impl FrameReader {
         }
         if HEADER_BYTES + size > READ_BYTES {
             // All that is in the buffer belongs to it, and it is not all there.
-            self.large = Some(LargeFrame { bytes: self.buffer[HEADER_BYTES..].to_vec(), size });
+            let here = &self.buffer[HEADER_BYTES..];
+            let mut bytes = Vec::with_capacity(size.min(READ_BYTES + 2 * here.len()));
+            bytes.extend_from_slice(here);
+            self.large = Some(LargeFrame { bytes, size });
             self.buffer.clear();
             return Ok(None);
         }

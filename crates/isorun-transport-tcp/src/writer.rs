@@ -17,9 +17,14 @@ pub(crate) const HEADER_BYTES: usize = 4;
 /// Two slices each, well under the 1,024 that POSIX systems take at once.
 const GATHER_FRAMES_MAX: usize = 64;
 
+/// Bytes up to which what one system call takes is copied together first.
+///
+/// For the system many small pieces cost more than one, and this much costs less to copy than a call does by itself.
+const FLAT_BYTES_MAX: usize = 8 << 10;
+
 const _: () = assert!(FRAME_BYTES_MAX <= u32::MAX as usize, "a length must fit its header");
 
-/// Writes frames to a stream, many at once, and copies none.
+/// Writes frames to a stream, many at once, and copies none but small ones.
 ///
 /// Frames are written from where they stand in the queue: one leaves the queue
 /// when its first byte has been accepted, so that what was taken is exactly what
@@ -28,6 +33,8 @@ const _: () = assert!(FRAME_BYTES_MAX <= u32::MAX as usize, "a length must fit i
 pub(crate) struct FrameWriter {
     /// The frame whose first bytes are written and whose last are not.
     begun: Option<Begun>,
+    /// Where small frames are put together; empty between two writes.
+    flat: Vec<u8>,
     /// What ended the sending, given again to whoever asks again.
     failed: Option<TransportError>,
     stage: Stage,
@@ -100,6 +107,50 @@ impl FrameWriter {
         stream: Pin<&mut impl AsyncWrite>,
         queue: &mut VecDeque<Bytes>,
     ) -> Poll<Result<(), TransportError>> {
+        let written = if self.flatten(queue) {
+            let written = stream.poll_write(cx, &self.flat);
+            self.flat.clear();
+            written
+        } else {
+            self.poll_write_pieces(cx, stream, queue)
+        };
+        match ready!(written) {
+            Ok(0) => Poll::Ready(Err(lost(&io::ErrorKind::WriteZero.into()))),
+            Ok(written) => {
+                self.take_written(queue, written);
+                Poll::Ready(Ok(()))
+            }
+            Err(error) => Poll::Ready(Err(lost(&error))),
+        }
+    }
+
+    /// Puts all that can be written next into one piece, if it is little; otherwise there is none.
+    fn flatten(&mut self, queue: &VecDeque<Bytes>) -> bool {
+        let carried = || queue.iter().take_while(|frame| is_carried(frame.len())).take(GATHER_FRAMES_MAX);
+        let begun = self.begun.as_ref().map_or(0, Begun::left);
+        let fits = |bytes: usize, frame: &Bytes| {
+            Some(bytes + HEADER_BYTES + frame.len()).filter(|bytes| *bytes <= FLAT_BYTES_MAX)
+        };
+        if begun > FLAT_BYTES_MAX || carried().try_fold(begun, fits).is_none() {
+            return false;
+        }
+        for rest in self.begun.iter().flat_map(Begun::rest) {
+            self.flat.extend_from_slice(rest);
+        }
+        for frame in carried() {
+            self.flat.extend_from_slice(&header_of(frame));
+            self.flat.extend_from_slice(frame);
+        }
+        true
+    }
+
+    /// Writes from where the frames stand.
+    fn poll_write_pieces(
+        &self,
+        cx: &mut Context<'_>,
+        stream: Pin<&mut impl AsyncWrite>,
+        queue: &VecDeque<Bytes>,
+    ) -> Poll<io::Result<usize>> {
         let carried = || queue.iter().take_while(|frame| is_carried(frame.len())).take(GATHER_FRAMES_MAX);
         let mut headers = [[0; HEADER_BYTES]; GATHER_FRAMES_MAX];
         for (header, frame) in headers.iter_mut().zip(carried()) {
@@ -113,14 +164,7 @@ impl FrameWriter {
             *slice = IoSlice::new(bytes);
             filled += 1;
         }
-        match ready!(stream.poll_write_vectored(cx, &slices[..filled])) {
-            Ok(0) => Poll::Ready(Err(lost(&io::ErrorKind::WriteZero.into()))),
-            Ok(written) => {
-                self.take_written(queue, written);
-                Poll::Ready(Ok(()))
-            }
-            Err(error) => Poll::Ready(Err(lost(&error))),
-        }
+        stream.poll_write_vectored(cx, &slices[..filled])
     }
 
     /// Takes from `queue` the frames that the `written` bytes belong to.
