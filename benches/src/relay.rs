@@ -76,12 +76,7 @@ impl Callee for Answer {
 }
 
 impl Bound for Answer {
-    fn call<'a>(
-        &'a self,
-        _: FunctionIndex,
-        _: &'a CallContext,
-        _: Bytes,
-    ) -> BoxFuture<'a, Result<Reply, CallFailed>> {
+    fn call<'a>(&'a self, _: FunctionIndex, _: &'a CallContext, _: Bytes) -> BoxFuture<'a, Result<Reply, CallFailed>> {
         Box::pin(async { Ok(Reply { results: self.0.clone().into(), fuel_used: 0 }) })
     }
 }

@@ -44,6 +44,8 @@ pub(crate) struct Shared {
     /// else waits for it, and nobody who holds `core` takes it.
     pub(crate) io: Mutex<Io>,
     pub(crate) bell: Arc<Bell>,
+    /// Where the driver runs: a caller who leads may be anywhere.
+    pub(crate) runtime: tokio::runtime::Handle,
     pub(crate) identity: PeerIdentity,
     pub(crate) options: PeerOptions,
     closed: AtomicBool,
@@ -162,6 +164,7 @@ impl Peer {
             identity: channel.peer().clone(),
             io: Mutex::new(Io::new(channel, Waker::from(Arc::clone(&bell)))),
             bell,
+            runtime: tokio::runtime::Handle::current(),
             options,
             closed: AtomicBool::new(false),
             leaving: AtomicBool::new(false),

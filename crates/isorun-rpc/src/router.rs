@@ -133,7 +133,7 @@ impl After {
 
 /// Gives work a task, for which a place was made.
 fn start(shared: &Shared, id: RequestId, work: BoxFuture<'static, ()>) {
-    let task = tokio::spawn(work).abort_handle();
+    let task = shared.runtime.spawn(work).abort_handle();
     let mut core = shared.core.lock();
     match core.tasks.get_mut(&id) {
         Some(place) => *place = Some(task),
@@ -180,9 +180,8 @@ impl Incoming {
         let started = std::time::Instant::now();
         // As with a task of its own, a callee that panics fails its call and nothing else.
         let now = self.bound.as_ref().filter(|_| self.proven).map(|bound| {
-            catch_unwind(AssertUnwindSafe(|| bound.call_now(self.function, &self.cx, &self.args))).unwrap_or_else(|_| {
-                Some(Err(Failure::from(Fault::Bug { detail: "the callee stopped without an answer".to_owned() }).into()))
-            })
+            let called = catch_unwind(AssertUnwindSafe(|| bound.call_now(self.function, &self.cx, &self.args)));
+            called.unwrap_or_else(|_| Some(Err(stopped().into())))
         });
         if let Some(Some(answer)) = now {
             let mut core = shared.core.lock();
@@ -202,6 +201,10 @@ impl Incoming {
             start(shared, id, work);
         }
     }
+}
+
+fn stopped() -> Failure {
+    Fault::Bug { detail: "the callee stopped without an answer".to_owned() }.into()
 }
 
 /// Notes how long the driver was kept by a call that began at `started`.
@@ -395,7 +398,7 @@ impl Drop for Serving {
             return;
         }
         // The work panicked; or it was stopped, and the connection knows that nobody waits.
-        let failure = Failure::from(Fault::Bug { detail: "the callee stopped without an answer".to_owned() });
+        let failure = stopped();
         let mut core = self.shared.core.lock();
         core.tasks.remove(&self.id);
         match self.asked {
