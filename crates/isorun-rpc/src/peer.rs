@@ -98,6 +98,8 @@ pub(crate) struct Served {
     pub(crate) bound: Arc<dyn Bound>,
     /// Calls in a row that kept the driver for a moment only.
     pub(crate) quick: u32,
+    /// What its slow calls weigh beyond its quick ones.
+    pub(crate) weight: u32,
     /// How many of its next calls get a task of their own at once, since one kept the driver for long.
     pub(crate) apart: u32,
 }

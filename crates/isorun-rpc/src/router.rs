@@ -17,13 +17,21 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::once;
 use crate::peer::{Answer, Binding, Core, Served, Shared, Waiting, not_sent};
 
-/// How long a call of the other end may keep the driver before the next ones get tasks of their own, in microseconds.
+/// How long a call of the other end may keep the driver, in microseconds, before it counts as slow.
 ///
 /// A switch of tasks costs a few; what takes longer than many of them would hold the connection's other calls up.
 const IN_PLACE_US_MAX: u64 = 200;
 
-/// How many calls of a binding get tasks of their own after one that took long.
+/// How many calls of a binding get tasks of their own once too many took long.
 const APART: u32 = 256;
+
+/// How many quick calls outweigh one that took long.
+///
+/// One alone says little: on a busy machine it may be the driver that was made to wait.
+const SLOW_WEIGHT: u32 = 4;
+
+/// The weight that is too much: three slow calls in a row, or more than one in five for long.
+const WEIGHT_MAX: u32 = 3 * SLOW_WEIGHT;
 
 /// Calls of a binding that were quick, before one is made that nothing can interrupt.
 const PROVEN: u32 = 8;
@@ -210,10 +218,15 @@ fn stopped() -> Failure {
 /// Notes how long the driver was kept by a call that began at `started`.
 fn note(core: &mut Core, binding: BindingId, started: std::time::Instant) {
     let Some(served) = core.bindings.get_mut(&binding) else { return };
-    if started.elapsed() > Duration::from_micros(IN_PLACE_US_MAX) {
-        (served.quick, served.apart) = (0, APART);
-    } else {
+    if started.elapsed() <= Duration::from_micros(IN_PLACE_US_MAX) {
         served.quick = served.quick.saturating_add(1);
+        served.weight = served.weight.saturating_sub(1);
+        return;
+    }
+    served.quick = 0;
+    served.weight += SLOW_WEIGHT;
+    if served.weight >= WEIGHT_MAX {
+        (served.weight, served.apart) = (0, APART);
     }
 }
 
@@ -356,7 +369,7 @@ impl Serving {
         self.answer(|core| match result {
             Ok(bound) => match core.connection.answer_bind(id, Ok(())) {
                 Some(binding) => {
-                    core.bindings.insert(binding, Served { bound, quick: 0, apart: 0 });
+                    core.bindings.insert(binding, Served { bound, quick: 0, weight: 0, apart: 0 });
                     None
                 }
                 None => Some(bound),
