@@ -55,9 +55,11 @@ impl Places {
         let component = near.load(guest(CALLER)?)?;
         let caller = || near.builder(&component).budget(batch());
         let fresh = pooled.builder(&pooled.load(guest(CALLEE)?)?).serving(Serving::PER_CALL).instantiate().await?;
-        let places: [(&str, InstanceBuilder); 5] = [
+        let provider = near.load(guest(CALLEE)?)?;
+        let places: [(&str, InstanceBuilder); 6] = [
             ("host", caller().link_system("*", Host)),
             ("local", caller().link_local("*", &neighbour)),
+            ("fused", caller().link_fused("*", &provider)),
             ("per-call", caller().link_local("*", &fresh)),
             ("channel", caller().link_remote("*", Arc::new(channel), CALLEE)),
             ("tcp", caller().link_remote("*", tcp.clone(), CALLEE)),

@@ -5,7 +5,7 @@ use benches::{Floor, Function, Places, Signature, guest, run};
 #[tokio::test]
 async fn every_place_answers_every_function() {
     let places = Places::start().await.unwrap();
-    assert_eq!(places.callers.len(), 4);
+    assert_eq!(places.callers.len(), 6);
     for (place, caller) in &places.callers {
         for function in Function::ALL {
             // The guest traps on a wrong answer.

@@ -9,7 +9,8 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 
 /// All that need no build of their own.
-const SYSTEMS: &[&str] = &["floor-tcp", "isorun-tcp", "isorun-unix", "isorun-local", "tonic", "tarpc", "host-func"];
+const SYSTEMS: &[&str] =
+    &["floor-tcp", "isorun-tcp", "isorun-unix", "isorun-local", "isorun-fused", "tonic", "tarpc", "host-func"];
 const FIELDS: &[&str] = &[
     "sequential_us",
     "sequential_us_least",
@@ -52,7 +53,7 @@ fn check(case: &str) {
         for field in FIELDS {
             assert!(row[field].as_f64().is_some_and(|number| number > 0.0), "{field} in {row}");
         }
-        let one_process = ["isorun-local", "host-func"].contains(&row["system"].as_str().unwrap());
+        let one_process = ["isorun-local", "isorun-fused", "host-func"].contains(&row["system"].as_str().unwrap());
         assert_eq!(row["callee_peak_mib"].is_null(), one_process, "{row}");
         assert_eq!((&row["case"], &row["rounds"]), (&case.into(), &1.into()));
     }
@@ -94,7 +95,7 @@ fn systems_and_cases_are_chosen() {
     let (rows, table) =
         measured(folder.path(), &["--only", "floor-tcp,isorun", "--without", "isorun-unix", "--cases", "add"]);
     let systems: Vec<_> = rows.iter().map(|row| row["system"].as_str().unwrap()).collect();
-    assert_eq!(systems, ["floor-tcp", "isorun-tcp", "isorun-local"]);
+    assert_eq!(systems, ["floor-tcp", "isorun-tcp", "isorun-local", "isorun-fused"]);
     assert!(!table.contains("echo-string"), "{table}");
 }
 

@@ -9,8 +9,8 @@ use crate::system::{System, Systems};
 
 /// Measures calls between two processes: isorun, its floor and its peers in turn, in one run.
 ///
-/// Systems: floor-tcp, isorun-tcp, isorun-unix, isorun-local, wrpc-tcp, wrpc-quic, tonic, tarpc, host-func. Cases: add,
-/// echo-string, echo-bytes, sum, get. What is compared with what stands in benches/README.md.
+/// Systems: floor-tcp, isorun-tcp, isorun-unix, isorun-local, isorun-fused, wrpc-tcp, wrpc-quic, tonic, tarpc, host-func.
+/// Cases: add, echo-string, echo-bytes, sum, get. What is compared with what stands in benches/README.md.
 #[derive(Debug, Parser)]
 #[command(name = "side-by-side", max_term_width = 110, args_conflicts_with_subcommands = true)]
 pub struct Cli {

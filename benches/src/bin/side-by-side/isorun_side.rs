@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use benches::{BATCH_MS_MAX, CALLEE, CALLER, Function, Host, batch, guest};
 use isorun::{
-    InstanceBuilder, InstanceHandle, Listener, Runtime, Serving, TcpTransport, TcpTransportListener, Transport,
+    InstanceBuilder, InstanceHandle, Listener, LoadedComponent, Runtime, Serving, TcpTransport, TcpTransportListener,
+    Transport,
 };
 
 use crate::child::{CALLERS, Caller, Callers, Error, WORKERS};
@@ -23,6 +24,8 @@ pub enum Place {
     Remote(Arc<dyn Transport>),
     /// In another component of this process.
     Local,
+    /// In another component that was composed with the caller's: one store for both.
+    Fused,
     /// In the host, as typed functions of the engine.
     Host,
 }
@@ -88,11 +91,12 @@ pub struct Guest {
 pub async fn callers(place: Place, case: Function) -> Result<Callers<Guest>, Error> {
     let runtime = match &place {
         Place::Local => callee().await?,
-        Place::Remote(_) | Place::Host => Runtime::new()?,
+        Place::Remote(_) | Place::Fused | Place::Host => Runtime::new()?,
     };
+    let provider = runtime.load(guest(CALLEE)?)?;
     let component = runtime.load(guest(CALLER)?)?;
     let start = async |callee: &str| {
-        let builder = linked(runtime.builder(&component).budget(batch()), &place, callee);
+        let builder = linked(runtime.builder(&component).budget(batch()), &place, callee, &provider);
         let instance = builder.deadline_ms(BATCH_MS_MAX).instantiate().await?;
         Ok::<_, Error>(Guest { instance, case, _runtime: runtime.clone() })
     };
@@ -104,10 +108,11 @@ pub async fn callers(place: Place, case: Function) -> Result<Callers<Guest>, Err
     Ok(Callers { one, all })
 }
 
-fn linked(builder: InstanceBuilder, place: &Place, callee: &str) -> InstanceBuilder {
+fn linked(builder: InstanceBuilder, place: &Place, callee: &str, provider: &LoadedComponent) -> InstanceBuilder {
     match place {
         Place::Remote(transport) => builder.link_remote("*", Arc::clone(transport), callee),
         Place::Local => builder.link_local("*", callee),
+        Place::Fused => builder.link_fused("*", provider),
         Place::Host => builder.link_system("*", Host),
     }
 }

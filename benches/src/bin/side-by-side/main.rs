@@ -108,7 +108,7 @@ fn serve(system: System) -> Result<(), Error> {
         System::IsorunUnix => callee(isorun_side::serve_unix()),
         System::Tonic => callee(tonic_side::serve()),
         System::Tarpc => callee(tarpc_side::serve()),
-        System::IsorunLocal | System::HostFunc | System::WrpcTcp | System::WrpcQuic => {
+        System::IsorunLocal | System::IsorunFused | System::HostFunc | System::WrpcTcp | System::WrpcQuic => {
             Err(format!("this program doesn't serve {}", system.name()).into())
         }
     }
@@ -121,6 +121,7 @@ fn call(system: System, case: Function, address: &str) -> Result<(), Error> {
         System::IsorunTcp => caller(callers(isorun_side::tcp(address)?, case)),
         System::IsorunUnix => caller(callers(isorun_side::unix(address)?, case)),
         System::IsorunLocal => caller(callers(Place::Local, case)),
+        System::IsorunFused => caller(callers(Place::Fused, case)),
         System::HostFunc => caller(callers(Place::Host, case)),
         System::Tonic => caller(tonic_side::connect(address, case)),
         System::Tarpc => caller(tarpc_side::connect(address, case)),

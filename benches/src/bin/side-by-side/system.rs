@@ -9,6 +9,7 @@ pub enum System {
     IsorunTcp,
     IsorunUnix,
     IsorunLocal,
+    IsorunFused,
     WrpcTcp,
     WrpcQuic,
     Tonic,
@@ -17,11 +18,12 @@ pub enum System {
 }
 
 impl System {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::FloorTcp,
         Self::IsorunTcp,
         Self::IsorunUnix,
         Self::IsorunLocal,
+        Self::IsorunFused,
         Self::WrpcTcp,
         Self::WrpcQuic,
         Self::Tonic,
@@ -35,6 +37,7 @@ impl System {
             Self::IsorunTcp => "isorun-tcp",
             Self::IsorunUnix => "isorun-unix",
             Self::IsorunLocal => "isorun-local",
+            Self::IsorunFused => "isorun-fused",
             Self::WrpcTcp => "wrpc-tcp",
             Self::WrpcQuic => "wrpc-quic",
             Self::Tonic => "tonic",
@@ -45,7 +48,7 @@ impl System {
 
     /// Whether it serves from a process of its own; the others are done within the calling process.
     pub fn has_callee(self) -> bool {
-        !matches!(self, Self::IsorunLocal | Self::HostFunc)
+        !matches!(self, Self::IsorunLocal | Self::IsorunFused | Self::HostFunc)
     }
 
     /// Whether its side is in `benches/wrpc`.

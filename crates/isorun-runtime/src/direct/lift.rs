@@ -73,7 +73,7 @@ impl<'a, F: FnMut(usize) -> Result<()>> Lifter<'a, F> {
 
     /// Packs values that lie in memory.
     pub(super) fn memory(&mut self, at: usize) -> Lifted {
-        if at % self.plan.align as usize != 0 {
+        if !at.is_multiple_of(self.plan.align as usize) {
             return Err(wasmtime::format_err!("pointer not aligned").into());
         }
         let image = self.within(at, self.plan.size as usize)?;
@@ -325,7 +325,7 @@ impl<'a, F: FnMut(usize) -> Result<()>> Lifter<'a, F> {
             Encoding::Latin1OrUtf16 if tagged_wide => ((length & !UTF16_TAG) as usize * 2, 2),
             Encoding::Latin1OrUtf16 => (length as usize, 2),
         };
-        if at % align != 0 {
+        if !at.is_multiple_of(align) {
             return Err(wasmtime::format_err!("string pointer not aligned to {align}").into());
         }
         let text = self.within(at, bytes)?;
@@ -395,7 +395,7 @@ impl<'a, F: FnMut(usize) -> Result<()>> Lifter<'a, F> {
 
     /// A list's items in memory.
     fn list(&mut self, at: usize, count: usize, size: u32, align: u32) -> Result<&'a [u8]> {
-        if at % align as usize != 0 {
+        if !at.is_multiple_of(align as usize) {
             bail!("list pointer is not aligned");
         }
         let items = self.within(at, count.saturating_mul(size as usize))?;
