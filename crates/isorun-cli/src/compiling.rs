@@ -4,7 +4,7 @@ use std::env::var_os;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use isorun::{CompiledCache, EngineOptions, Runtime};
+use isorun::{Budget, CompiledCache, EngineOptions, POOLED_MEMORY_BYTES_MAX, Runtime, Serving};
 use serde_json::json;
 
 use crate::args::{CompileArgs, GlobalArgs};
@@ -36,7 +36,27 @@ impl Compiling {
     }
 
     pub fn runtime(&self) -> Result<Runtime, Failed> {
+        self.runtime_with(EngineOptions::default())
+    }
+
+    /// A runtime for an instance that serves so, within that budget.
+    pub fn runtime_for(&self, serving: Serving, budget: &Budget) -> Result<Runtime, Failed> {
         let options = EngineOptions::default();
+        let fits = budget.max_memory_bytes <= POOLED_MEMORY_BYTES_MAX as u64;
+        match serving {
+            // A start for each call: room for all that may run at once, and as much for the components linked to.
+            Serving::PerCall { at_once_max } if fits => {
+                let stores = u32::try_from(at_once_max.saturating_mul(2)).unwrap_or(u32::MAX);
+                self.runtime_with(options.clone().pooled_stores(stores)).or_else(|error| {
+                    tracing::warn!(?error, "no room for stores in advance: each call makes its own");
+                    self.runtime_with(options)
+                })
+            }
+            _ => self.runtime_with(options),
+        }
+    }
+
+    fn runtime_with(&self, options: EngineOptions) -> Result<Runtime, Failed> {
         let options = match &self.folder {
             Some(folder) => options.cache(folder),
             None => options,

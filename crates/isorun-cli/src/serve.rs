@@ -65,7 +65,7 @@ async fn listening(
         return Err(Failed::usage(format!("will not listen on {}: {reason}", args.listen)));
     }
 
-    let runtime = compiling.runtime()?;
+    let runtime = compiling.runtime_for(args.policy, &args.budget.of_app())?;
     let component = load::component(&runtime, &args.component)?;
     let name = args.name.clone().unwrap_or_else(|| load::name_of(&args.component));
     let (links, wasi) = (&args.links, Wasi::inert());

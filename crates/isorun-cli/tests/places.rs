@@ -221,3 +221,19 @@ fn a_unix_socket_serves_as_a_port_does() {
     isorun(&["inspect", &address]).check(1, "", &["cannot ask"]);
     isorun(&["call", &address, "f()"]).check(2, "", &["names no instance"]);
 }
+
+#[test]
+fn async_functions_are_inspected_called_and_linked_as_others_are() {
+    let folder = Folder::new();
+    let (values, app) = (folder.wat("flow-values"), folder.wat("flow-values-app"));
+    let shown = isorun(&["inspect", &values]);
+    assert!(shown.code == Some(0) && shown.out.contains("nothing: async func()"), "{shown:?}");
+    let server = serve(&[&values, "--as", "values"]);
+    let there = format!("{}/values", server.address());
+    isorun(&["call", &there, "five(200, 2, 0.5, \"drei\")"]).check(0, "(200, 2, 0.5, \"drei\")\n", &[]);
+    for place in [format!("*=local:{values}"), format!("*={there}")] {
+        let run = |call: &str| isorun(&["run", &app, "--link", &place, "--invoke", call]);
+        run("five(200, 2, 0.5, \"drei\")").check(0, "(200, 2, 0.5, \"drei\")\n", &[]);
+        run("nothing()").check(0, "", &[]);
+    }
+}

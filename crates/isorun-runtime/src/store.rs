@@ -121,9 +121,14 @@ pub(crate) struct Underway {
 enum InPlace {
     No,
     Yes,
-    /// It does, and for longer than it should.
-    Long,
+    /// It does, and the clock has ticked so often meanwhile.
+    Ticked(u32),
 }
+
+/// Ticks after which a call in place was long, whatever it did: 100 ms. It may copy memory, which takes hardly any fuel.
+const TICKS_LONG: u32 = 20;
+/// Fuel that makes a call long within which the clock has ticked. With less, it was its thread that was made to wait.
+const FUEL_LONG: u64 = 4_000_000;
 
 /// How much a call may spend where it runs.
 #[derive(Debug, Clone, Copy)]
@@ -170,9 +175,12 @@ impl Underway {
         self.wall_until
     }
 
-    /// Whether the call kept its caller's thread past a tick of the clock.
+    /// Whether the call kept its caller's thread for longer than it should, as of the last look.
     pub(crate) fn was_long(&self) -> bool {
-        self.in_place == InPlace::Long
+        match self.in_place {
+            InPlace::No | InPlace::Yes => false,
+            InPlace::Ticked(ticks) => ticks >= TICKS_LONG || self.own_spent >= FUEL_LONG,
+        }
     }
 
     pub(crate) fn out_of_time(&self) -> Fault {
@@ -199,9 +207,16 @@ pub(crate) fn new_store(
         if Instant::now() >= call.wall_until {
             return Err(call.out_of_time().into());
         }
-        if call.in_place != InPlace::No {
-            call.in_place = InPlace::Long;
-            return Ok(UpdateDeadline::Continue(1));
+        match call.in_place {
+            InPlace::No => {}
+            InPlace::Yes => {
+                call.in_place = InPlace::Ticked(1);
+                return Ok(UpdateDeadline::Continue(1));
+            }
+            InPlace::Ticked(ticks) => {
+                call.in_place = InPlace::Ticked(ticks.saturating_add(1));
+                return Ok(UpdateDeadline::Continue(1));
+            }
         }
         // Tokio's own yield lets timers and sockets have their turn; a plain wake-up would go before them, 60 times over.
         Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))

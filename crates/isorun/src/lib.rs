@@ -62,8 +62,8 @@ pub use isorun_runtime::wasmtime::component::Val;
 pub use isorun_runtime::{
     CACHE_BYTES_MAX, CACHE_ENTRY_BYTES_MAX, CacheError, CallError, CallOptions, Codec, CodecPlan, CompileCounts,
     CompiledCache, EngineOptions, GuestExit, HostState, IsorunCtx, LinkError, LinkFailure, LoadError, LoadedComponent,
-    OnFailure, PlanSide, ReadError, Selector, Serving, StartError, SystemComponent, UnknownPolicy, introspect,
-    read_component, wasmtime,
+    OnFailure, POOLED_MEMORY_BYTES_MAX, PlanSide, ReadError, Selector, Serving, StartError, SystemComponent,
+    UnknownPolicy, introspect, read_component, wasmtime,
 };
 pub use isorun_security::{Access, Audience, Capability, Decision, Grants, Mount, Request, WasiFeature};
 pub use isorun_system::{Entry, InMemoryKv, KvError, LogLevel, LogLine, Logger, Wasi, WasiDir, WasiDirError};

@@ -166,3 +166,14 @@ async fn a_function_that_is_not_async_cannot_wait_for_one_that_is() {
     let Failure::Failed(fault) = &*error.failure else { panic!("{error}") };
     assert!(fault.to_string().contains("block"), "{fault}");
 }
+
+#[tokio::test]
+async fn a_fused_provider_serves_many_calls_at_once_in_its_consumers_store() {
+    let runtime = Runtime::new().unwrap();
+    let gate = Gate::of(64);
+    let provider = load(&runtime, "flow-provider");
+    let app = runtime.builder(&load(&runtime, "flow-app")).link_fused(LATER, &provider);
+    let app = app.link_system(GATE, gate.clone()).instantiate().await.unwrap();
+    assert_eq!(bounded(app.exec("fan", &[Val::U32(64)])).await.unwrap(), [sum(64)]);
+    assert_eq!((gate.peak(), app.generation()), (64, 1));
+}

@@ -1,4 +1,4 @@
-//! Where plans meet the engine: the one user of its inner traits.
+//! Where plans meet the engine: the one user of its inner traits, but for `concurrent` beside it.
 //!
 //! `Lift` and `Lower` are how the engine hands over a guest's memory. Their implementations here are of four types that
 //! mean "values of whatever type the function has": an import's arguments and results, an export's. What those are is

@@ -124,9 +124,10 @@ impl Shared {
             return Err(Failure::from(Refusal::Overloaded { what, limit: CONCURRENT_MAX as u64 }).into());
         };
         let (queue_max, queue_ms) = queue;
-        let turn = match self.exports[at].function.is_async {
-            true => None,
-            false => Some(self.acquire(cx.deadline, queue_max, queue_ms).await?),
+        let turn = if self.exports[at].function.is_async {
+            None
+        } else {
+            Some(self.acquire(cx.deadline, queue_max, queue_ms).await?)
         };
         let caller = Caller(Arc::new(Waiting(AtomicU8::new(Waiting::YES))));
         let (reply, mut answer) = oneshot::channel();
