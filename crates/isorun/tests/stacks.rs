@@ -46,7 +46,7 @@ async fn goes(instance: &InstanceHandle, depth: u32) -> Result<Val, Failure> {
 
 /// How deep a chain may go, each of its guests as deep as the others.
 async fn deepest(instance: &InstanceHandle) -> u32 {
-    let (mut fits, mut too_deep) = (0, 1 << 20);
+    let (mut fits, mut too_deep) = (0_u32, 1 << 20);
     while too_deep - fits > 16 {
         let depth = fits.midpoint(too_deep);
         match goes(instance, depth).await {
