@@ -7,6 +7,8 @@
 //! `cpu [PLACE[,PLACE...]|all] [FUNCTION|all] [ROUNDS]`; a place ending in `64` has 64 callers at once: on one
 //! connection, or, for the floor, on one each. Linux only: it reads `/proc/self/task`.
 
+#![allow(clippy::print_stdout, reason = "what this program has to say is said on stdout")]
+
 use std::time::Instant;
 
 use benches::{AT_ONCE, Error, Floor, Function, Places, Relay, Signature, guest, run};
