@@ -215,7 +215,8 @@ impl Stub {
         args: &[u8],
     ) -> Option<wasmtime::Result<Brought>> {
         let short = self.to.short.get()?.as_ref()?;
-        if store.data().flights.is_some() {
+        // A chain that is too long is told so on the long way.
+        if store.data().flights.is_some() || store.data().call.chain.len() >= isorun_core::CHAIN_MAX {
             return None;
         }
         if let Err(error) = settle(store) {

@@ -4,6 +4,7 @@ mod common;
 
 use common::bounded;
 use isorun::{Failure, Fault, InstanceHandle, Runtime, Val};
+use isorun_core::CHAIN_MAX;
 
 /// Recurses as deep as it is told, and calls its import from there.
 const NODE: &str = r#"(component
@@ -85,6 +86,21 @@ async fn a_leaf_that_recurses_without_end_loses_its_store_and_nothing_else() {
         assert_eq!(bad.generation(), round);
     }
     assert_eq!(goes(&good, 7).await, Ok(Val::U32(7)));
+}
+
+#[tokio::test]
+async fn a_leaf_is_the_last_of_the_longest_chain_and_not_one_more() {
+    let runtime = Runtime::new().unwrap();
+    let mut last = leaf(&runtime, LEAF).await;
+    let component = runtime.load(wat::parse_str(NODE).unwrap()).unwrap();
+    for _ in 1..CHAIN_MAX {
+        last = runtime.builder(&component).link_local("next", &last).instantiate().await.unwrap();
+    }
+    assert_eq!(goes(&last, 0).await, Ok(Val::U32(0)));
+    let one_more = runtime.builder(&component).link_local("next", &last).instantiate().await.unwrap();
+    let failure = goes(&one_more, 0).await.unwrap_err();
+    // None of the 64 has room for an error, so each traps with the cause of the next.
+    assert!(matches!(failure, Failure::Failed(Fault::Trapped { .. })), "{failure}");
 }
 
 #[tokio::test]
