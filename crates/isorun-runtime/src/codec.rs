@@ -463,8 +463,8 @@ fn push_row<'t>(types: &'t TypeRegistry, ty: TypeId, val: &Val, row: &mut Vec<u8
         (TypeDef::S16, Val::S16(v)) => row.extend(v.to_le_bytes()),
         (TypeDef::S32, Val::S32(v)) => row.extend(v.to_le_bytes()),
         (TypeDef::S64, Val::S64(v)) => row.extend(v.to_le_bytes()),
-        (TypeDef::F32, Val::Float32(v)) => row.extend(if v.is_nan() { NAN_32 } else { *v }.to_le_bytes()),
-        (TypeDef::F64, Val::Float64(v)) => row.extend(if v.is_nan() { NAN_64 } else { *v }.to_le_bytes()),
+        (TypeDef::F32, Val::Float32(v)) => row.extend(if v.is_nan() { NAN_32 } else { v.to_bits() }.to_le_bytes()),
+        (TypeDef::F64, Val::Float64(v)) => row.extend(if v.is_nan() { NAN_64 } else { v.to_bits() }.to_le_bytes()),
         (TypeDef::Char, Val::Char(v)) => row.extend(u32::from(*v).to_le_bytes()),
         (TypeDef::Enum(cases), Val::Enum(name)) => {
             let index = names.of(ty, cases, name)?.to_le_bytes();
@@ -551,8 +551,10 @@ fn take_row(types: &TypeRegistry, ty: TypeId, row: &mut &[u8], room: &mut Room) 
     })
 }
 
-const NAN_32: f32 = f32::from_bits(0x7fc0_0000);
-const NAN_64: f64 = f64::from_bits(0x7ff8_0000_0000_0000);
+/// The one NaN of 32 bits that travels.
+pub(crate) const NAN_32: u32 = 0x7fc0_0000;
+/// The one NaN of 64 bits that travels.
+pub(crate) const NAN_64: u64 = 0x7ff8_0000_0000_0000;
 
 fn enum_width(cases: usize) -> usize {
     neopack::Width::for_cases(u32::try_from(cases).unwrap_or(u32::MAX)).bytes() as usize

@@ -94,7 +94,7 @@ fn define_n<const N: usize, const M: usize>(
 }
 
 fn too_large() -> String {
-    format!("a value over {VALUE_BYTES_MAX} bytes")
+    format!("a value over {VALUE_BYTES_MAX} bytes, the most that travels in one call: split it over several")
 }
 
 /// An export as the direct codec calls it.

@@ -241,10 +241,10 @@ impl WasmtimeEngine {
 fn pool(stores: u32) -> PoolingAllocationConfig {
     let budget = Budget::default();
     let mut pool = PoolingAllocationConfig::new();
-    // A component has a handful of core instances and mostly one memory and one table; those with more take the room of
-    // several.
+    // A component mostly has one memory and one table; those with more take the room of several. Core instances take
+    // none in advance, so each store may have as many as its budget.
     pool.total_component_instances(stores)
-        .total_core_instances(stores.saturating_mul(8))
+        .total_core_instances(stores.saturating_mul(budget.max_instances))
         .total_memories(stores)
         .total_tables(stores.saturating_mul(2))
         .total_stacks(stores.saturating_mul(2))

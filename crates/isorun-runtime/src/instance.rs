@@ -201,7 +201,9 @@ impl Instance {
         let has_async = exports.iter().any(|export| export.function.is_async);
         let driver = (has_async && matches!(serving, Serving::Singleton { .. })).then(Driver::new);
         let (driver, jobs) = driver.unzip();
-        let is_leaf = !is_concurrent && ledger.imports.iter().all(|interface| interface.functions.is_empty());
+        // The short way is the direct codec's alone.
+        let is_direct = linked.component.engine().options().codec == Codec::Direct && !is_concurrent;
+        let is_leaf = is_direct && ledger.imports.iter().all(|interface| interface.functions.is_empty());
         let shared = Arc::new(Shared {
             uid: InstanceUid(random_uid()),
             serving,
@@ -276,12 +278,7 @@ impl Instance {
     /// Calls that run now.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        match self.shared.serving {
-            Serving::Singleton { .. } if self.shared.driver.is_some() => self.shared.in_flight.load(Ordering::Relaxed),
-            // Calls of the short way are not counted one by one.
-            Serving::Singleton { .. } => usize::from(self.shared.live.try_lock().is_err()),
-            Serving::Pool { .. } | Serving::PerCall { .. } => self.shared.in_flight.load(Ordering::Relaxed),
-        }
+        self.shared.in_flight.load(Ordering::Relaxed)
     }
 
     /// The exported function of that name and its types' table.

@@ -116,7 +116,7 @@ impl BoundLink {
             return Ok(bound);
         }
         let bind = self.bound.get_or_try_init(|| self.link.callee.bind(&self.request));
-        let late = |_| Failure::NotSent { cause: format!("no answer to a bind {} in time", self.link.place) };
+        let late = |_| Failure::NotSent { cause: format!("nobody {} answered in time", self.link.place) };
         let bound = timeout_at(deadline.into(), bind).await.map_err(late)??;
         self.short.get_or_init(|| short_way(&**bound));
         Ok(bound)

@@ -5,8 +5,8 @@
 
 use neopack::{Tag, VALUE_BYTES_MAX};
 
-use super::lift::{NAN_32, NAN_64};
 use super::plan::{Field, Form, Kind, Plan, Rows, Scalar, Want};
+use crate::codec::{NAN_32, NAN_64};
 
 /// The bytes are not the packed form of the plan's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

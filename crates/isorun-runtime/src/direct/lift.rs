@@ -8,6 +8,7 @@ use neopack::{Tag, VALUE_BYTES_MAX};
 use wasmtime::{Result, bail};
 
 use super::plan::{Field, Form, Kind, Node, Plan, Rows, Scalar, Want};
+use crate::codec::{NAN_32, NAN_64};
 
 /// Core values, as a guest passes them.
 pub(super) trait Slots {
@@ -457,9 +458,6 @@ fn checked(scalar: Scalar, bits: u64) -> Result<u64> {
 fn below(index: u32, cases: u32) -> Result<u32> {
     if index < cases { Ok(index) } else { bail!("unexpected discriminant: {index}") }
 }
-
-pub(super) const NAN_32: u32 = 0x7fc0_0000;
-pub(super) const NAN_64: u64 = 0x7ff8_0000_0000_0000;
 
 /// Makes what stands in rows values of their types, or refuses.
 fn mend(rows: &Rows, bytes: &mut [u8]) -> Result<()> {

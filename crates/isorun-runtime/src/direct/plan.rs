@@ -114,31 +114,30 @@ pub(super) enum Scalar {
 }
 
 impl Scalar {
-    pub(super) const fn width(self) -> u32 {
+    /// The same scalar, as neopack knows it.
+    const fn leaf(self) -> Leaf {
         match self {
-            Self::Bool | Self::U8 | Self::S8 => 1,
-            Self::U16 | Self::S16 => 2,
-            Self::U32 | Self::S32 | Self::F32 | Self::Char => 4,
-            Self::U64 | Self::S64 | Self::F64 => 8,
+            Self::Bool => Leaf::Bool,
+            Self::U8 => Leaf::U8,
+            Self::U16 => Leaf::U16,
+            Self::U32 => Leaf::U32,
+            Self::U64 => Leaf::U64,
+            Self::S8 => Leaf::S8,
+            Self::S16 => Leaf::S16,
+            Self::S32 => Leaf::S32,
+            Self::S64 => Leaf::S64,
+            Self::F32 => Leaf::F32,
+            Self::F64 => Leaf::F64,
+            Self::Char => Leaf::Char,
         }
     }
 
+    pub(super) const fn width(self) -> u32 {
+        self.leaf().width()
+    }
+
     pub(super) const fn tag(self) -> u8 {
-        use neopack::Tag;
-        (match self {
-            Self::Bool => Tag::Bool,
-            Self::U8 => Tag::U8,
-            Self::U16 => Tag::U16,
-            Self::U32 => Tag::U32,
-            Self::U64 => Tag::U64,
-            Self::S8 => Tag::S8,
-            Self::S16 => Tag::S16,
-            Self::S32 => Tag::S32,
-            Self::S64 => Tag::S64,
-            Self::F32 => Tag::F32,
-            Self::F64 => Tag::F64,
-            Self::Char => Tag::Char,
-        }) as u8
+        self.leaf().tag() as u8
     }
 }
 

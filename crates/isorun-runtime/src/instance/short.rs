@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use isorun_core::{CHAIN_MAX, CallContext, CallFailed, Failure, Fault, FunctionIndex, Reply};
-
 use wasmtime::{AsContextMut, PoolConcurrencyLimitError, Store};
 
 use super::{BoundInstance, Callable, Counted, Live, Serving, Shared};
@@ -25,7 +24,26 @@ pub(crate) struct ShortWay {
 }
 
 /// Results and the fuel they cost, or a failure; `None` where the long way has to be taken.
-type Brought = Option<Result<(Packed, u64), CallFailed>>;
+type AtOnce = Option<Result<(Packed, u64), CallFailed>>;
+
+/// A call's arguments, by who packed them.
+#[derive(Clone, Copy)]
+enum Args<'a> {
+    /// This process did, from the same types.
+    Ours(&'a [u8]),
+    /// Anybody may have.
+    Told(&'a [u8]),
+}
+
+impl<'a> Args<'a> {
+    /// The arguments, if the function takes them. Whoever takes the long way is told what is wrong with others.
+    fn of(self, func: &DirectFunc) -> Option<&'a [u8]> {
+        match self {
+            Self::Ours(packed) => Some(packed),
+            Self::Told(packed) => func.takes(packed).then_some(packed),
+        }
+    }
+}
 
 fn bug(error: &wasmtime::Error) -> CallFailed {
     Failure::from(Fault::Bug { detail: format!("{error:#}") }).into()
@@ -67,9 +85,9 @@ impl ShortWay {
         deadline: Instant,
         fuel: u64,
         args: &[u8],
-    ) -> Brought {
+    ) -> AtOnce {
         let at = *self.table.get(function.0 as usize)?;
-        self.shared.call_now(at, now, deadline, fuel, args)
+        self.shared.call_now(at, now, deadline, fuel, Args::Ours(args))
     }
 }
 
@@ -77,22 +95,16 @@ impl Shared {
     /// As [`ShortWay::call`], for arguments that anybody packed and a context that anybody sent.
     pub(super) fn serve_now(&self, at: usize, cx: &CallContext, args: &[u8]) -> Option<Result<Reply, CallFailed>> {
         let Serving::Singleton { .. } = self.serving else { return None };
-        if cx.chain.len() >= CHAIN_MAX || cx.chain.contains(&self.uid) || !self.live_takes(at, args) {
-            // Whoever takes the long way is told what is wrong.
+        if cx.chain.len() >= CHAIN_MAX || cx.chain.contains(&self.uid) {
+            // Whoever takes the long way is told so.
             return None;
         }
         let fuel = cx.fuel.unwrap_or(self.budget.fuel_tree);
-        let brought = self.call_now(at, Instant::now(), cx.deadline, fuel, args)?;
-        Some(brought.map(|(results, fuel_used)| Reply { results: results.freeze(), fuel_used }))
+        let ended = self.call_now(at, Instant::now(), cx.deadline, fuel, Args::Told(args))?;
+        Some(ended.map(|(results, fuel_used)| Reply { results: results.freeze(), fuel_used }))
     }
 
-    fn live_takes(&self, at: usize, args: &[u8]) -> bool {
-        let Ok(slot) = self.live.try_lock() else { return false };
-        let func = slot.as_ref().and_then(|live| live.funcs.get(at)?.as_ref());
-        matches!(func, Some(Callable::Direct(func)) if func.takes(args))
-    }
-
-    fn call_now(&self, at: usize, now: Instant, deadline: Instant, fuel: u64, args: &[u8]) -> Brought {
+    fn call_now(&self, at: usize, now: Instant, deadline: Instant, fuel: u64, args: Args<'_>) -> AtOnce {
         let wall_until = now + self.wall;
         let held = match self.serving {
             Serving::Singleton { .. } => fuel >= self.fuel_needed(),
@@ -109,10 +121,12 @@ impl Shared {
         }
     }
 
-    fn call_singleton(&self, at: usize, wall_until: Instant, fuel: u64, args: &[u8]) -> Brought {
+    fn call_singleton(&self, at: usize, wall_until: Instant, fuel: u64, args: Args<'_>) -> AtOnce {
         let mut slot = self.live.try_lock().ok()?;
         let Live { store, funcs, .. } = slot.as_mut()?;
         let Some(Some(Callable::Direct(func))) = funcs.get(at) else { return None };
+        let args = args.of(func)?;
+        let _running = Counted::up_to(&self.in_flight, usize::MAX);
         if let Err(error) = begin_leaf(store, wall_until, self.budget.fuel, fuel) {
             *slot = None;
             return Some(Err(bug(&error)));
@@ -130,7 +144,7 @@ impl Shared {
     }
 
     /// A whole call in a store of its own, its start included.
-    fn call_fresh(&self, at: usize, wall_until: Instant, fuel: u64, args: &[u8]) -> Brought {
+    fn call_fresh(&self, at: usize, wall_until: Instant, fuel: u64, args: Args<'_>) -> AtOnce {
         let _permit = self.at_once.try_acquire().ok()?;
         let _running = Counted::up_to(&self.in_flight, usize::MAX);
         let LinkedComponent { component, pre, systems } = &self.linked;
@@ -157,7 +171,7 @@ impl Shared {
             Ok(func) => func,
             Err(error) => return Some(Err(bug(&error))),
         };
-        let ended = func.call_now(&mut store, args);
+        let ended = func.call_now(&mut store, args.of(&func)?);
         Some(self.account(&mut store, ended))
     }
 
@@ -176,5 +190,115 @@ impl Shared {
             Err(Ended::After(fault) | Ended::Inside(fault, _)) => fault.into(),
         };
         Err(CallFailed { failure, fuel_used })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use isorun_core::{BindRequest, Budget};
+    use wasmtime::component::Val;
+
+    use super::super::{CallOptions, Instance, InstanceOptions, bind, short_way};
+    use super::*;
+    use crate::{Codec, EngineOptions, LoadedComponent, WasmtimeEngine, codec, link};
+
+    /// Counts to its argument, which takes fuel and time.
+    const COUNT: &str = r#"(component
+        (core module $M (func (export "count") (param $to i32) (result i32) (local $n i32)
+            (block $done (loop $on
+                (br_if $done (i32.ge_u (local.get $n) (local.get $to)))
+                (local.set $n (i32.add (local.get $n) (i32.const 1)))
+                (br $on)))
+            (local.get $n)))
+        (core instance $m (instantiate $M))
+        (func (export "count") (param "to" u32) (result u32) (canon lift (core func $m "count"))))"#;
+    /// A second of it, or so: past many ticks of the clock, and well within a budget.
+    const LONG: u32 = 500_000_000;
+
+    async fn counter(options: EngineOptions, serving: Serving) -> Instance {
+        let engine = WasmtimeEngine::with_options(options).unwrap();
+        let component = LoadedComponent::parse(&engine, wat::parse_str(COUNT).unwrap()).unwrap();
+        let linked = link(&component, &[], &[]).await.unwrap();
+        let budget = Budget { wall_ms: 60_000, ..Budget::default() };
+        let instance =
+            Instance::start(linked, InstanceOptions { name: "counter".into(), serving, budget }).await.unwrap();
+        // The first call looks the function up.
+        instance.exec("count", &[Val::U32(1)], CallOptions::default()).await.unwrap();
+        instance
+    }
+
+    fn way(instance: &Instance) -> Option<ShortWay> {
+        let (function, _) = instance.function("count").unwrap();
+        let request = BindRequest { interface: None, functions: vec![("count".into(), function.hash)] };
+        short_way(&*bind(&instance.shared, &request).unwrap())
+    }
+
+    fn args(instance: &Instance, to: u32) -> Bytes {
+        let (function, types) = instance.function("count").unwrap();
+        codec::pack_args(types, function, &[Val::U32(to)]).unwrap()
+    }
+
+    /// What it counted to, if the short way was taken.
+    fn counts(instance: &Instance, way: &ShortWay, to: u32) -> Option<Vec<Val>> {
+        let now = Instant::now();
+        let ended = way.call(FunctionIndex(0), now, now + Duration::from_secs(120), u64::MAX, &args(instance, to))?;
+        let (function, types) = instance.function("count").unwrap();
+        Some(codec::unpack_results(types, function, &ended.unwrap().0).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_leaf_is_called_in_place_until_it_computes_for_long() {
+        for serving in [Serving::SINGLETON, Serving::PER_CALL] {
+            let counter = counter(EngineOptions::default(), serving).await;
+            let way = way(&counter).unwrap();
+            for to in 0..100 {
+                assert_eq!(counts(&counter, &way, to), Some(vec![Val::U32(to)]));
+            }
+            assert_eq!(counts(&counter, &way, LONG), Some(vec![Val::U32(LONG)]));
+            assert_eq!(counts(&counter, &way, 1), None, "{serving:?}");
+            assert_eq!(counter.in_flight(), 0);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_call_that_would_wait_or_outlive_its_caller_takes_the_long_way() {
+        let counter = counter(EngineOptions::default(), Serving::SINGLETON).await;
+        let way = way(&counter).unwrap();
+        let busy = counter.shared.live.clone().lock_owned().await;
+        assert_eq!(counts(&counter, &way, 1), None);
+        drop(busy);
+        assert_eq!(counts(&counter, &way, 1), Some(vec![Val::U32(1)]));
+        let (now, one) = (Instant::now(), args(&counter, 1));
+        let at = |deadline_ms, fuel| {
+            way.call(FunctionIndex(0), now, now + Duration::from_millis(deadline_ms), fuel, &one).is_some()
+        };
+        let needed = counter.shared.fuel_needed();
+        assert!(at(60_000, needed));
+        assert!(!at(59_999, needed));
+        assert!(!at(60_000, needed - 1));
+    }
+
+    #[tokio::test]
+    async fn arguments_of_strangers_are_looked_at_in_place_too() {
+        let counter = counter(EngineOptions::default(), Serving::SINGLETON).await;
+        let cx = CallContext::until(Instant::now() + Duration::from_secs(120));
+        let good = args(&counter, 7);
+        assert!(counter.shared.serve_now(0, &cx, &good).unwrap().is_ok());
+        for bad in [&good[..good.len() - 1], b"", b"\x14\0\0\0\0", &[&good[..], b"\0"].concat()] {
+            assert!(counter.shared.serve_now(0, &cx, bad).is_none(), "{bad:02x?}");
+        }
+        let round = CallContext { chain: [counter.shared.uid].into(), ..cx };
+        assert!(counter.shared.serve_now(0, &round, &good).is_none());
+    }
+
+    #[tokio::test]
+    async fn pools_and_the_interpreted_codec_have_no_short_way() {
+        assert!(way(&counter(EngineOptions::default(), Serving::pool(2)).await).is_none());
+        let interpreted = EngineOptions::default().codec(Codec::Interpreted);
+        assert!(way(&counter(interpreted.clone(), Serving::SINGLETON).await).is_none());
+        assert!(way(&counter(interpreted, Serving::PER_CALL).await).is_none());
     }
 }
