@@ -8,8 +8,8 @@ pub const DEPTH_MAX: usize = 64;
 
 /// Most bytes in one encoded value.
 ///
-/// 64 KiB less than 4 MiB, so that a value and the header of the frame that carries it fit in a frame of 4 MiB.
-pub const VALUE_BYTES_MAX: u32 = (4 << 20) - (64 << 10);
+/// A `list<u8>` of 16 MiB fits with room to spare, and a peer can't make anybody hold more than this for one value.
+pub const VALUE_BYTES_MAX: u32 = 32 << 20;
 
 // The stack keeps depths in a byte, and positions in 32 bits with room to add a few.
 const _: () = assert!(DEPTH_MAX < u8::MAX as usize);

@@ -89,14 +89,14 @@ impl Companions {
         CallContext { deadline: deadline(deadline_ms, now), fuel, chain, trace }
     }
 
-    fn write(&self, out: &mut Writer) -> Result<(), FrameError> {
+    pub(crate) fn write(&self, out: &mut Writer) -> Result<(), FrameError> {
         out.u64(self.deadline_ms)?;
         out.optional_u64(self.fuel)?;
         out.chain(&self.chain)?;
         out.trace(self.trace)
     }
 
-    fn read(input: &mut Reader<'_>) -> Result<Self, FrameError> {
+    pub(crate) fn read(input: &mut Reader<'_>) -> Result<Self, FrameError> {
         Ok(Self {
             deadline_ms: input.u64()?,
             fuel: input.optional_u64()?,

@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use isorun_core::{CHAIN_MAX, InstanceUid, Trace};
-use neopack::{Decoder, Encoder};
+use neopack::{Decoder, Encoder, Limits};
 
 use crate::frame::FrameError;
-use crate::limits::{NAME_BYTES_MAX, TEXT_BYTES_MAX};
+use crate::limits::{FRAME_BYTES_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX};
+
+/// A frame is one value, and a smaller one than any value may be.
+const FRAME: Limits = Limits::new().bytes_max(FRAME_BYTES_MAX as u32);
 
 /// Writes one frame.
 pub(crate) struct Writer(Encoder);
@@ -15,7 +18,7 @@ pub(crate) struct Writer(Encoder);
 impl Writer {
     /// Appends to `out`.
     pub(crate) fn to(out: Vec<u8>) -> Self {
-        Self(Encoder::from_vec(out))
+        Self(Encoder::from_vec_with_limits(out, FRAME))
     }
 
     pub(crate) fn finish(self) -> Result<Vec<u8>, FrameError> {
@@ -36,6 +39,10 @@ impl Writer {
 
     pub(crate) fn s32(&mut self, value: i32) -> Result<(), FrameError> {
         Ok(self.0.s32(value)?)
+    }
+
+    pub(crate) fn bool(&mut self, value: bool) -> Result<(), FrameError> {
+        Ok(self.0.bool(value)?)
     }
 
     pub(crate) fn bytes(&mut self, value: &[u8]) -> Result<(), FrameError> {
@@ -150,7 +157,7 @@ pub(crate) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(frame: &'a Bytes, last_chain: Option<&'a Arc<[InstanceUid]>>) -> Self {
-        Self { frame, decoder: Decoder::new(frame), last_chain }
+        Self { frame, decoder: Decoder::with_limits(frame, FRAME), last_chain }
     }
 
     pub(crate) fn finish(self) -> Result<(), FrameError> {
@@ -171,6 +178,10 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn s32(&mut self) -> Result<i32, FrameError> {
         Ok(self.decoder.s32()?)
+    }
+
+    pub(crate) fn bool(&mut self) -> Result<bool, FrameError> {
+        Ok(self.decoder.bool()?)
     }
 
     pub(crate) fn skip(&mut self) -> Result<(), FrameError> {

@@ -8,9 +8,11 @@ use neopack::{DecodeError, EncodeError};
 
 use crate::bind::{BindFrame, BoundFrame, DescribeFrame, DescribedFrame};
 use crate::call::{CallFrame, FailureFrame, ReplyFrame, SelfContainedCall, encoded_len};
+use crate::chunk::{CallInChunksFrame, ChunkFrame, CreditFrame, ReplyInChunksFrame};
 use crate::codec::{Reader, Writer};
 use crate::hello::Hello;
 use crate::id::{BindingId, RequestId};
+use crate::limits::CHUNK_BYTES_MAX;
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $name:ident = $number:literal, $text:literal;)+) => {
@@ -81,12 +83,16 @@ kinds! {
     Pong = 12, "pong";
     /// Announces the end of the connection.
     GoingAway = 13, "going-away";
-    /// Reserved: a part of a large payload.
+    /// A part of a large payload.
     Chunk = 14, "chunk";
-    /// Reserved: allows more parts.
+    /// Lets more parts come.
     Credit = 15, "credit";
     /// Reserved: gives handles back.
     Drop = 16, "drop";
+    /// Calls a function, with arguments in chunks.
+    CallInChunks = 17, "call-in-chunks";
+    /// A call's results, in chunks.
+    ReplyInChunks = 18, "reply-in-chunks";
 }
 
 impl std::fmt::Display for Kind {
@@ -126,6 +132,14 @@ pub enum Frame {
     Pong(u64),
     /// Announces the end of the connection: its sender takes no request above this one.
     GoingAway(RequestId),
+    /// Calls a function, with arguments in chunks.
+    CallInChunks(CallInChunksFrame),
+    /// A call's results, in chunks.
+    ReplyInChunks(ReplyInChunksFrame),
+    /// A part of a large payload.
+    Chunk(ChunkFrame),
+    /// Lets more parts come.
+    Credit(CreditFrame),
 }
 
 /// Why bytes are no frame, or a frame has no bytes.
@@ -187,6 +201,23 @@ pub enum FrameError {
     /// A hello announces less than any peer must take.
     #[error("a limit in the hello is below the least")]
     LimitTooLow,
+    /// A chunk of a size that none has.
+    #[error("chunk of {size} bytes, 1 to {CHUNK_BYTES_MAX} are sent")]
+    ChunkSize {
+        /// Its size, in bytes.
+        size: usize,
+    },
+    /// Credit beyond what may be under way at all.
+    #[error("credit for {bytes} bytes and {frames} chunks at once")]
+    CreditTooLarge {
+        /// The bytes.
+        bytes: u64,
+        /// The chunks.
+        frames: u32,
+    },
+    /// Credit for the results of no request.
+    #[error("credit for the results of no request")]
+    CreditForNothing,
     /// A trace that is present and empty.
     #[error("a trace of zeros")]
     EmptyTrace,
@@ -229,9 +260,11 @@ impl Frame {
             Kind::Ping => Self::Ping(read_number(&mut input)?),
             Kind::Pong => Self::Pong(read_number(&mut input)?),
             Kind::GoingAway => Self::GoingAway(RequestId(read_number(&mut input)?)),
-            Kind::Chunk | Kind::Credit | Kind::Drop => {
-                return Err(FrameError::Unsupported { number });
-            }
+            Kind::CallInChunks => Self::CallInChunks(CallInChunksFrame::read(&mut input)?),
+            Kind::ReplyInChunks => Self::ReplyInChunks(ReplyInChunksFrame::read(&mut input)?),
+            Kind::Chunk => Self::Chunk(ChunkFrame::read(&mut input)?),
+            Kind::Credit => Self::Credit(CreditFrame::read(&mut input)?),
+            Kind::Drop => return Err(FrameError::Unsupported { number }),
         };
         input.finish()?;
         Ok(frame)
@@ -259,6 +292,10 @@ impl Frame {
             Self::Describe(describe) => pack(kind, 64, |out| describe.write(out)),
             Self::Described(described) => pack(kind, 64, |out| described.write(out)),
             Self::SelfContained(call) => Self::encode_self_contained(call),
+            Self::CallInChunks(call) => pack(kind, encoded_len(&call.with, 16), |out| call.write(out)),
+            Self::ReplyInChunks(reply) => pack(kind, 64, |out| reply.write(out)),
+            Self::Chunk(chunk) => Self::encode_chunk(chunk),
+            Self::Credit(credit) => pack(kind, 64, |out| credit.write(out)),
         }
     }
 
@@ -280,6 +317,10 @@ impl Frame {
             Self::Ping(_) => Kind::Ping,
             Self::Pong(_) => Kind::Pong,
             Self::GoingAway(_) => Kind::GoingAway,
+            Self::CallInChunks(_) => Kind::CallInChunks,
+            Self::ReplyInChunks(_) => Kind::ReplyInChunks,
+            Self::Chunk(_) => Kind::Chunk,
+            Self::Credit(_) => Kind::Credit,
         }
     }
 
@@ -289,6 +330,10 @@ impl Frame {
 
     pub(crate) fn encode_reply(reply: &ReplyFrame) -> Result<Bytes, FrameError> {
         pack(Kind::Reply, reply.encoded_len(), |out| reply.write(out))
+    }
+
+    pub(crate) fn encode_chunk(chunk: &ChunkFrame) -> Result<Bytes, FrameError> {
+        pack(Kind::Chunk, ChunkFrame::HEADER_BYTES + chunk.data.len(), |out| chunk.write(out))
     }
 
     pub(crate) fn encode_self_contained(call: &SelfContainedCall) -> Result<Bytes, FrameError> {

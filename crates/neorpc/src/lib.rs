@@ -41,6 +41,7 @@
 
 mod bind;
 mod call;
+mod chunk;
 mod codec;
 mod connection;
 mod failure;
@@ -51,12 +52,14 @@ mod limits;
 
 pub use bind::{BindFrame, BoundFrame, DescribeFrame, DescribedFrame, FunctionTable};
 pub use call::{CallFrame, Companions, FailureFrame, ReplyFrame, SelfContainedCall};
+pub use chunk::{CallInChunksFrame, ChunkFrame, CreditFrame, Payload, ReplyInChunksFrame};
 pub use connection::{Connection, Event, ProtocolError};
 pub use frame::{Frame, FrameError, Kind};
-pub use hello::{FEATURE_GOING_AWAY, FEATURE_PING, Hello, PeerLimits};
+pub use hello::{FEATURE_CHUNKS, FEATURE_GOING_AWAY, FEATURE_PING, Hello, PeerLimits};
 pub use id::{BindingId, RequestId};
 pub use limits::{
-    ARGS_BYTES_MAX, BINDINGS_MAX, CALLS_MAX, DEADLINE_MS_MAX, FEATURES_MAX, FRAME_BYTES_MAX, FRAME_BYTES_MIN,
-    FUNCTIONS_MAX, HELLO_MS_MAX, NAME_BYTES_MAX, PING_IDLE_MS, PONG_MS, QUEUE_BYTES_MAX, QUEUE_BYTES_SOFT,
-    QUEUE_FRAMES_MAX, TEXT_BYTES_MAX, VERSION,
+    ARGS_BYTES_MAX, BINDINGS_MAX, CALLS_MAX, CHUNK_BYTES_MAX, DEADLINE_MS_MAX, FEATURES_MAX, FRAME_BYTES_MAX,
+    FRAME_BYTES_MIN, FUNCTIONS_MAX, HELLO_MS_MAX, NAME_BYTES_MAX, PING_IDLE_MS, PONG_MS, QUEUE_BYTES_MAX,
+    QUEUE_BYTES_SOFT, QUEUE_FRAMES_MAX, RESULTS_BYTES_MAX, TEXT_BYTES_MAX, VERSION, WHOLE_BYTES_MAX, WINDOW_BYTES,
+    WINDOW_BYTES_MAX, WINDOW_BYTES_MIN, WINDOW_FRAMES,
 };

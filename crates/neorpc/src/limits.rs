@@ -25,8 +25,36 @@ pub const TEXT_BYTES_MAX: usize = 1024;
 /// Features that a hello may list.
 pub const FEATURES_MAX: usize = 64;
 
-/// Largest frame, in bytes: what one packed value may be, which is 64 KiB less than the 4 MiB that a transport carries.
-pub const FRAME_BYTES_MAX: usize = neopack::VALUE_BYTES_MAX as usize;
+/// Largest frame, in bytes: 64 KiB less than the 4 MiB that a transport carries.
+pub const FRAME_BYTES_MAX: usize = (4 << 20) - (64 << 10);
+
+/// Most bytes of arguments or results in one chunk.
+///
+/// What a small call may have to wait for: 64 KiB pass through a loopback socket in some tens of microseconds.
+pub const CHUNK_BYTES_MAX: usize = 64 << 10;
+
+/// Arguments and results up to this size, in bytes, travel whole in the frame of their call or reply, larger ones in
+/// chunks, where both ends can.
+pub const WHOLE_BYTES_MAX: usize = 128 << 10;
+
+/// Bytes of chunks that may be under way to an end on one connection before it gives credit, unless its hello says otherwise.
+///
+/// This is what lies in the sockets between two ends before a small call: half a millisecond over loopback. Over a network
+/// with a round trip of 20 ms it is 50 MB a second.
+pub const WINDOW_BYTES: usize = 1 << 20;
+
+/// Smallest window that a hello may announce, in bytes.
+pub const WINDOW_BYTES_MIN: usize = 256 << 10;
+
+/// Largest window that counts, in bytes; a larger one is cut to it.
+pub const WINDOW_BYTES_MAX: usize = 16 << 20;
+
+/// Chunks that may be under way to an end on one connection before it gives credit. Of one call or reply: half as many, and
+/// half of the bytes.
+pub const WINDOW_FRAMES: u32 = 1024;
+
+/// Bytes of results that the peer may send in chunks at once; further ones wait for credit.
+pub const RESULTS_BYTES_MAX: usize = 64 << 20;
 
 /// Smallest frame limit that a peer may announce, in bytes: every frame but those that carry a guest's values, a ledger
 /// or a long table of functions fits it.
@@ -61,6 +89,8 @@ pub const PONG_MS: u64 = 10_000;
 /// Longest time that a call may be given, in milliseconds: a day. Longer ones are cut to it.
 pub const DEADLINE_MS_MAX: u64 = 86_400_000;
 
+// A chunk has room for something.
+const _: () = assert!(FRAME_BYTES_MIN > 1024);
 // The longest failure: three texts, its own sentence, keys and numbers.
 const _: () = assert!(FRAME_BYTES_MIN > 5 * TEXT_BYTES_MAX + 1024);
 // A self-contained call without arguments: three names, a full chain.
@@ -71,5 +101,13 @@ const _: () = assert!(PING_IDLE_MS + PONG_MS < isorun_core::DEADLINE_MS_DEFAULT)
 // One frame always fits what may wait.
 const _: () = assert!(FRAME_BYTES_MAX <= QUEUE_BYTES_SOFT && QUEUE_BYTES_SOFT <= QUEUE_BYTES_MAX);
 const _: () = assert!(FRAME_BYTES_MAX <= ARGS_BYTES_MAX);
+// One value always fits what may be held, and a chunk with its header a frame.
+const VALUE_BYTES_MAX: usize = neopack::VALUE_BYTES_MAX as usize;
+const _: () = assert!(VALUE_BYTES_MAX <= ARGS_BYTES_MAX && VALUE_BYTES_MAX <= RESULTS_BYTES_MAX);
+const _: () = assert!(VALUE_BYTES_MAX <= QUEUE_BYTES_SOFT);
+const _: () = assert!(CHUNK_BYTES_MAX <= WHOLE_BYTES_MAX && WHOLE_BYTES_MAX < FRAME_BYTES_MAX);
+// A sender that can't send a whole chunk has used half of its window, so that credit is on its way.
+const _: () = assert!(4 * CHUNK_BYTES_MAX <= WINDOW_BYTES_MIN);
+const _: () = assert!(WINDOW_BYTES_MIN <= WINDOW_BYTES && WINDOW_BYTES <= WINDOW_BYTES_MAX);
 // The local end stops asking well before the queue counts as unread.
 const _: () = assert!(QUEUE_FRAMES_MAX > 2 * CALLS_MAX as usize);

@@ -358,7 +358,7 @@ fn a_chain_at_its_limit_leaves_and_one_instance_more_is_refused() {
 #[test]
 fn arguments_fill_the_peers_frame_to_the_last_byte() {
     let limits = PeerLimits { frame_bytes_max: 10_000, ..PeerLimits::default() };
-    let mut pair = Pair::open_with([PeerLimits::default(), limits]);
+    let mut pair = Pair::open_whole([PeerLimits::default(), limits]);
     let binding = pair.bind(HERE);
     let cx = CallContext::until(pair.now + Duration::from_secs(1));
     let with = Companions::of(&cx, pair.now);
@@ -375,7 +375,8 @@ fn arguments_fill_the_peers_frame_to_the_last_byte() {
 
 #[test]
 fn results_fill_a_frame_to_the_last_byte_and_one_more_is_bad_results() {
-    let (mut pair, binding) = Pair::bound();
+    let mut pair = Pair::open_whole([PeerLimits::default(); 2]);
+    let binding = pair.bind(HERE);
     let header = ReplyFrame { id: RequestId(1), reply: Reply { results: Bytes::new(), fuel_used: 0 } }.encoded_len();
     for (size, fits) in [(FRAME_BYTES_MAX - header, true), (FRAME_BYTES_MAX - header + 1, false)] {
         let id = pair.call(HERE, binding, 1_000, Bytes::new()).unwrap();

@@ -7,9 +7,10 @@ use isorun_core::{
     BindRequest, CHAIN_MAX, CallFailed, Failure, Fault, FunctionIndex, InstanceUid, Refusal, Reply, Trace,
 };
 use neorpc::{
-    BindFrame, BindingId, BoundFrame, CallFrame, Companions, DescribeFrame, DescribedFrame, FRAME_BYTES_MAX,
-    FUNCTIONS_MAX, FailureFrame, Frame, FrameError, FunctionTable, Hello, NAME_BYTES_MAX, PeerLimits, ReplyFrame,
-    RequestId, SelfContainedCall, TEXT_BYTES_MAX,
+    BindFrame, BindingId, BoundFrame, CHUNK_BYTES_MAX, CallFrame, CallInChunksFrame, ChunkFrame, Companions,
+    CreditFrame, DescribeFrame, DescribedFrame, FEATURE_CHUNKS, FRAME_BYTES_MAX, FUNCTIONS_MAX, FailureFrame, Frame,
+    FrameError, FunctionTable, Hello, NAME_BYTES_MAX, Payload, PeerLimits, ReplyFrame, ReplyInChunksFrame, RequestId,
+    SelfContainedCall, TEXT_BYTES_MAX, WINDOW_BYTES_MAX, WINDOW_BYTES_MIN, WINDOW_FRAMES,
 };
 use proptest::prelude::*;
 
@@ -87,10 +88,34 @@ fn id() -> impl Strategy<Value = RequestId> {
 }
 
 fn frame() -> impl Strategy<Value = Frame> {
-    let limits = (8192..=FRAME_BYTES_MAX, 1..2000_u32, 1..2000_u32)
-        .prop_map(|(frame_bytes_max, calls_max, bindings_max)| PeerLimits { frame_bytes_max, calls_max, bindings_max });
-    let hello = (limits, prop::collection::vec(text(), 0..3))
-        .prop_map(|(limits, features)| Frame::Hello(Hello { version: 1, limits, features }));
+    let limits = (8192..=FRAME_BYTES_MAX, 1..2000_u32, 1..2000_u32, WINDOW_BYTES_MIN..1 << 30).prop_map(
+        |(frame_bytes_max, calls_max, bindings_max, window_bytes)| PeerLimits {
+            frame_bytes_max,
+            calls_max,
+            bindings_max,
+            window_bytes,
+        },
+    );
+    let hello = (limits, prop::collection::vec(text(), 0..3)).prop_map(|(limits, mut features)| {
+        // Only who takes chunks says how much of them.
+        features.push(FEATURE_CHUNKS.to_owned());
+        Frame::Hello(Hello { version: 1, limits, features })
+    });
+    let in_chunks = (id(), any::<(u32, u32)>(), companions(), any::<u64>()).prop_map(
+        |(id, (binding, function), with, args_bytes)| {
+            let (binding, function) = (BindingId(binding), FunctionIndex(function));
+            Frame::CallInChunks(CallInChunksFrame { id, binding, function, with, args_bytes })
+        },
+    );
+    let reply_in_chunks = (id(), any::<(u64, u64)>()).prop_map(|(id, (fuel_used, results_bytes))| {
+        Frame::ReplyInChunks(ReplyInChunksFrame { id, fuel_used, results_bytes })
+    });
+    let of = || prop_oneof![Just(Payload::Arguments), Just(Payload::Results)];
+    let chunk = (id(), of(), prop::collection::vec(any::<u8>(), 1..200))
+        .prop_map(|(id, of, data)| Frame::Chunk(ChunkFrame { id, of, data: data.into() }));
+    let to = (1_u64.., of()).prop_map(|(id, of)| (RequestId(id), of));
+    let credit = (prop::option::of(to), 0..=WINDOW_BYTES_MAX as u64, 0..=WINDOW_FRAMES)
+        .prop_map(|(to, bytes, frames)| Frame::Credit(CreditFrame { to, bytes, frames }));
     let functions = prop::collection::vec((text(), any::<[u8; 32]>()), 0..4);
     let bind = (id(), text(), prop::option::of(text()), functions).prop_map(|(id, instance, interface, functions)| {
         Frame::Bind(BindFrame { id, instance, want: BindRequest { interface, functions } })
@@ -130,7 +155,11 @@ fn frame() -> impl Strategy<Value = Frame> {
         id().prop_map(Frame::GoingAway),
         describe,
         described,
-        once
+        once,
+        in_chunks,
+        reply_in_chunks,
+        chunk,
+        credit
     ]
 }
 
@@ -232,4 +261,31 @@ fn a_long_text_is_clipped_at_a_characters_end() {
     // Two bytes each, and an odd number of them before the limit.
     let accents = format!("x{}", "é".repeat(TEXT_BYTES_MAX));
     assert_eq!(sent(accents).len(), TEXT_BYTES_MAX - 1);
+}
+
+#[test]
+fn a_chunk_at_its_limits_travels_and_a_byte_more_or_less_does_not() {
+    let chunk = |size: usize| {
+        let data = Bytes::from(vec![7; size]);
+        let frame = Frame::Chunk(ChunkFrame { id: RequestId(1), of: Payload::Results, data });
+        Frame::decode(&frame.encode().unwrap()).map(|read| assert_eq!(read, frame))
+    };
+    assert_eq!(chunk(1), Ok(()));
+    assert_eq!(chunk(CHUNK_BYTES_MAX), Ok(()));
+    assert_eq!(chunk(0), Err(FrameError::ChunkSize { size: 0 }));
+    assert_eq!(chunk(CHUNK_BYTES_MAX + 1), Err(FrameError::ChunkSize { size: CHUNK_BYTES_MAX + 1 }));
+}
+
+#[test]
+fn credit_at_its_limits_travels_and_one_more_does_not() {
+    let credit = |to, bytes: u64, frames| {
+        let frame = Frame::Credit(CreditFrame { to, bytes, frames });
+        Frame::decode(&frame.encode().unwrap()).map(|read| assert_eq!(read, frame))
+    };
+    let (bytes, frames) = (WINDOW_BYTES_MAX as u64, WINDOW_FRAMES);
+    assert_eq!(credit(None, bytes, frames), Ok(()));
+    let more = |bytes, frames| Err(FrameError::CreditTooLarge { bytes, frames });
+    assert_eq!(credit(None, bytes + 1, frames), more(bytes + 1, frames));
+    assert_eq!(credit(None, bytes, frames + 1), more(bytes, frames + 1));
+    assert_eq!(credit(Some((RequestId::NONE, Payload::Results)), 1, 1), Err(FrameError::CreditForNothing));
 }

@@ -199,6 +199,33 @@ pub enum ProtocolError {
         /// What came.
         found: Kind,
     },
+    /// A chunk that the other end was given no credit for.
+    #[error("a chunk of request {id} beyond what may be under way")]
+    OverCredit {
+        /// The request.
+        id: RequestId,
+    },
+    /// Chunks that come to more than was announced.
+    #[error("the chunks of request {id} come to more than {size} bytes")]
+    Overrun {
+        /// The request.
+        id: RequestId,
+        /// What was announced, in bytes.
+        size: usize,
+    },
+    /// A payload in chunks that is empty, or over what a value may be.
+    #[error("request {id} announces {size} bytes in chunks, 1 to {max} are sent")]
+    PayloadSize {
+        /// The request.
+        id: RequestId,
+        /// What was announced, in bytes.
+        size: u64,
+        /// The limit, in bytes.
+        max: u64,
+    },
+    /// More credit than anybody can have used.
+    #[error("credit for more than a window holds")]
+    CreditOverflow,
     /// The other end says why it closes.
     #[error("the other end closed: {0}")]
     Farewell(Failure),

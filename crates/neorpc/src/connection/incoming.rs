@@ -4,12 +4,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use isorun_core::{CallFailed, Failure, Fault, Refusal, Reply};
+use isorun_core::{CallContext, CallFailed, Failure, Fault, FunctionIndex, Refusal, Reply};
 
+use super::arrivals::Begun;
 use super::event::{Event, ProtocolError};
+use super::outbox::Waiting;
 use super::{Connection, Leaving, Serving, State, overloaded};
 use crate::bind::{BindFrame, BoundFrame, DescribeFrame, DescribedFrame, FunctionTable};
-use crate::call::{CallFrame, FailureFrame, ReplyFrame, SelfContainedCall};
+use crate::call::{CallFrame, Companions, FailureFrame, ReplyFrame, SelfContainedCall};
+use crate::chunk::{CallInChunksFrame, Payload};
 use crate::frame::{Frame, Kind};
 use crate::id::{BindingId, RequestId};
 use crate::limits::{ARGS_BYTES_MAX, QUEUE_BYTES_MAX, QUEUE_BYTES_SOFT};
@@ -45,7 +48,8 @@ impl Connection {
 
     /// Answers a call; returns whether anybody still waits for it.
     ///
-    /// Results that no frame holds become [`Fault::BadResults`], naming limit and size.
+    /// Results over what a value may be, or a frame where the other end takes no chunks, become [`Fault::BadResults`],
+    /// naming limit and size.
     pub fn answer_call(&mut self, id: RequestId, result: Result<Reply, CallFailed>) -> bool {
         let Some(Serving::Call { args_bytes }) = self.serving.get(&id) else { return false };
         self.args_bytes -= args_bytes;
@@ -116,15 +120,7 @@ impl Connection {
         if self.is_past_last(id) {
             return Ok(());
         }
-        let checked = match self.bindings.get(&binding) {
-            None => Err(bad_arguments(format!("binding {binding} is not there"))),
-            Some(functions) if function.0 >= *functions => {
-                Err(bad_arguments(format!("function {} of binding {binding}, which has {functions}", function.0)))
-            }
-            Some(_) if with.deadline_ms == 0 => Err(Failure::Deadline { waited_ms: 0 }),
-            Some(_) => self.room(args.len()),
-        };
-        if let Err(failure) = checked {
+        if let Err(failure) = self.can_serve(binding, function, &with, args.len()) {
             self.put_failure(id, failure.into());
             return Ok(());
         }
@@ -133,6 +129,83 @@ impl Connection {
         self.serving.insert(id, Serving::Call { args_bytes: args.len() });
         self.events.push_back(Event::IncomingCall { id, binding, function, cx: with.context(now), args });
         Ok(())
+    }
+
+    /// A call whose arguments are still to come.
+    pub(super) fn incoming_call_in_chunks(
+        &mut self,
+        now: Instant,
+        call: CallInChunksFrame,
+    ) -> Result<(), ProtocolError> {
+        let CallInChunksFrame { id, binding, function, with, args_bytes } = call;
+        self.count_up(id)?;
+        if args_bytes == 0 {
+            return Err(ProtocolError::PayloadSize { id, size: 0, max: u64::from(neopack::VALUE_BYTES_MAX) });
+        }
+        if self.is_past_last(id) {
+            return Ok(());
+        }
+        let max = neopack::VALUE_BYTES_MAX;
+        let size = usize::try_from(args_bytes).unwrap_or(usize::MAX);
+        let checked = if args_bytes > u64::from(max) {
+            Err(bad_arguments(format!("{args_bytes} bytes of arguments, the limit is {max}")))
+        } else {
+            self.can_serve(binding, function, &with, size)
+        };
+        if let Err(failure) = checked {
+            self.put_failure(id, failure.into());
+            return Ok(());
+        }
+        self.last_chain = Arc::clone(&with.chain);
+        self.args_bytes += size;
+        self.serving.insert(id, Serving::Arriving { args_bytes: size, since: now });
+        let begun = Begun::Call { binding, function, cx: with.context(now) };
+        self.arrivals.begin((id, Payload::Arguments), begun, size);
+        Ok(())
+    }
+
+    /// The arguments of a call have arrived.
+    pub(super) fn arrived(
+        &mut self,
+        id: RequestId,
+        binding: BindingId,
+        function: FunctionIndex,
+        cx: CallContext,
+        args: Bytes,
+    ) {
+        if let Some(serving) = self.serving.get_mut(&id) {
+            *serving = Serving::Call { args_bytes: args.len() };
+            self.events.push_back(Event::IncomingCall { id, binding, function, cx, args });
+        }
+    }
+
+    /// The time of a call is over before its arguments arrived.
+    pub(super) fn never_arrived(&mut self, id: RequestId, now: Instant) {
+        self.give_up_arrival((id, Payload::Arguments));
+        if let Some(Serving::Arriving { args_bytes, since }) = self.serving.remove(&id) {
+            self.args_bytes -= args_bytes;
+            let waited = now.saturating_duration_since(since).as_millis();
+            let waited_ms = u64::try_from(waited).unwrap_or(u64::MAX);
+            self.put_failure(id, Failure::Deadline { waited_ms }.into());
+        }
+    }
+
+    /// Whether a call can be taken.
+    fn can_serve(
+        &self,
+        binding: BindingId,
+        function: FunctionIndex,
+        with: &Companions,
+        args_bytes: usize,
+    ) -> Result<(), Failure> {
+        match self.bindings.get(&binding) {
+            None => Err(bad_arguments(format!("binding {binding} is not there"))),
+            Some(functions) if function.0 >= *functions => {
+                Err(bad_arguments(format!("function {} of binding {binding}, which has {functions}", function.0)))
+            }
+            Some(_) if with.deadline_ms == 0 => Err(Failure::Deadline { waited_ms: 0 }),
+            Some(_) => self.room(args_bytes),
+        }
     }
 
     pub(super) fn serve_once(&mut self, call: SelfContainedCall) {
@@ -147,7 +220,16 @@ impl Connection {
         }
         // It may have been answered while the cancel was on its way.
         match self.serving.remove(&id) {
-            None => return Ok(()),
+            None => {
+                self.outbox.withdraw_reply(id);
+                self.streams.remove((id, Payload::Results));
+                return Ok(());
+            }
+            Some(Serving::Arriving { args_bytes, .. }) => {
+                self.args_bytes -= args_bytes;
+                self.give_up_arrival((id, Payload::Arguments));
+                return Ok(());
+            }
             Some(Serving::Call { args_bytes }) => self.args_bytes -= args_bytes,
             Some(Serving::Bind { .. } | Serving::Describe) => {}
         }
@@ -175,7 +257,7 @@ impl Connection {
         if self.args_bytes + args_bytes > ARGS_BYTES_MAX {
             return Err(overloaded("bytes of arguments in flight on a connection", ARGS_BYTES_MAX as u64));
         }
-        if self.outbox.bytes() > QUEUE_BYTES_SOFT {
+        if self.waiting_bytes() > QUEUE_BYTES_SOFT {
             return Err(overloaded("bytes of answers waiting on a connection", QUEUE_BYTES_SOFT as u64));
         }
         Ok(())
@@ -183,11 +265,17 @@ impl Connection {
 
     fn put_reply(&mut self, frame: ReplyFrame) {
         let (size, max) = (frame.encoded_len(), self.frame_bytes_max());
-        let waiting = self.outbox.bytes();
-        let detail = if size > max {
+        let (results, value_max) = (frame.reply.results.len(), neopack::VALUE_BYTES_MAX as usize);
+        let waiting = self.waiting_bytes();
+        let chunks = self.in_chunks(size, results);
+        let detail = if chunks && results > value_max {
+            format!("{results} bytes of results, the limit is {value_max}")
+        } else if !chunks && size > max {
             format!("a reply frame of {size} bytes, the limit is {max}")
         } else if waiting + size > QUEUE_BYTES_MAX {
             format!("{waiting} bytes wait to be sent, the limit is {QUEUE_BYTES_MAX}")
+        } else if chunks {
+            return self.outbox.push(Waiting::Reply(frame));
         } else {
             match self.block.reply(&frame) {
                 Ok(bytes) => return self.outbox.push_frame(bytes),

@@ -1,11 +1,14 @@
 //! One connection: a state machine without a socket, a clock or a task.
 
+mod arrivals;
 mod block;
+mod credit;
 mod deadlines;
 mod event;
 mod incoming;
 mod outbox;
 mod outgoing;
+mod streams;
 mod vigil;
 
 use std::collections::{HashMap, VecDeque};
@@ -13,17 +16,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use isorun_core::{CallFailed, Failure, InstanceUid, Refusal};
+use isorun_core::{CallFailed, Failure, InstanceUid, Refusal, Reply};
 
+use self::arrivals::{Arrivals, Begun, Trouble};
 use self::block::Block;
 use self::deadlines::Deadlines;
 pub use self::event::{Event, ProtocolError};
 use self::outbox::{Outbox, Waiting};
 use self::outgoing::{Pending, Stage};
+use self::streams::{Key, Streams};
 use self::vigil::Vigil;
-use crate::call::{FailureFrame, ms_until};
-use crate::frame::{Frame, Kind};
-use crate::hello::{FEATURE_GOING_AWAY, FEATURE_PING, Hello, PeerLimits};
+use crate::call::{CallFrame, FailureFrame, ReplyFrame, ms_until};
+use crate::chunk::{CallInChunksFrame, ChunkFrame, CreditFrame, Payload, ReplyInChunksFrame};
+use crate::frame::{Frame, FrameError, Kind};
+use crate::hello::{FEATURE_CHUNKS, FEATURE_GOING_AWAY, FEATURE_PING, Hello, PeerLimits};
 use crate::id::{BindingId, RequestId};
 use crate::limits::{FRAME_BYTES_MAX, HELLO_MS_MAX, QUEUE_FRAMES_MAX, VERSION};
 
@@ -57,6 +63,10 @@ pub struct Connection {
     peer_leaves: bool,
     outbox: Outbox,
     block: Block,
+    /// Payloads that leave in chunks.
+    streams: Streams,
+    /// Payloads that come in chunks.
+    arrivals: Arrivals,
     events: VecDeque<Event>,
     /// The number of the next request of ours.
     next: u64,
@@ -88,6 +98,7 @@ enum State {
 
 #[derive(Clone, Copy, Default)]
 struct Agreed {
+    chunks: bool,
     ping: bool,
     going_away: bool,
 }
@@ -106,9 +117,18 @@ enum Leaving {
 
 /// A request of the other end that we have not answered.
 enum Serving {
-    Bind { functions: u32 },
+    Bind {
+        functions: u32,
+    },
     Describe,
-    Call { args_bytes: usize },
+    Call {
+        args_bytes: usize,
+    },
+    /// Its arguments are still to come.
+    Arriving {
+        args_bytes: usize,
+        since: Instant,
+    },
 }
 
 impl Connection {
@@ -136,6 +156,8 @@ impl Connection {
             peer_leaves: false,
             outbox: Outbox::default(),
             block: Block::default(),
+            streams: Streams::default(),
+            arrivals: Arrivals::default(),
             events: VecDeque::new(),
             next: 1,
             pending: HashMap::new(),
@@ -169,8 +191,8 @@ impl Connection {
         if bytes.len() > self.limits.frame_bytes_max {
             return Err(ProtocolError::FrameTooLarge { size: bytes.len(), max: self.limits.frame_bytes_max });
         }
-        if self.outbox.frames() > QUEUE_FRAMES_MAX {
-            return Err(ProtocolError::NotReading { frames: self.outbox.frames() });
+        if self.waiting_frames() > QUEUE_FRAMES_MAX {
+            return Err(ProtocolError::NotReading { frames: self.waiting_frames() });
         }
         let frame = Frame::decode_after(bytes, Some(&self.last_chain))?;
         self.vigil.hear(now);
@@ -221,6 +243,15 @@ impl Connection {
             }
             Frame::Pong(number) => self.vigil.answered(number),
             Frame::GoingAway(last) => self.peer_goes(last),
+            Frame::CallInChunks(_) | Frame::ReplyInChunks(_) | Frame::Chunk(_) | Frame::Credit(_)
+                if !self.agreed.chunks =>
+            {
+                Err(ProtocolError::NotAnnounced { found: frame.kind() })
+            }
+            Frame::CallInChunks(call) => self.incoming_call_in_chunks(now, call),
+            Frame::ReplyInChunks(reply) => self.returns(&reply),
+            Frame::Chunk(chunk) => self.chunk(&chunk),
+            Frame::Credit(credit) => self.credit(&credit),
             Frame::Hello(_) | Frame::SelfContained(_) => Err(ProtocolError::OutOfPlace { found: frame.kind() }),
         }
     }
@@ -234,29 +265,148 @@ impl Connection {
             return Some(bytes);
         }
         loop {
-            let (bytes, request) = match self.outbox.pop()? {
+            // Small frames go first, but not for ever.
+            if self.streams.is_due()
+                && let Some(bytes) = self.next_chunk()
+            {
+                return Some(bytes);
+            }
+            let Some(waiting) = self.outbox.pop() else { return self.next_chunk() };
+            let (bytes, request) = match waiting {
                 Waiting::Frame { bytes, request } => (bytes, request),
-                Waiting::Call { mut call, deadline } => {
+                Waiting::Call { mut call, deadline, chunks } => {
                     call.with.deadline_ms = ms_until(deadline, now);
                     if call.with.deadline_ms == 0 {
                         self.expire(call.id, now);
                         continue;
                     }
-                    match self.block.call(&call) {
-                        Ok(bytes) => (bytes, Some(call.id)),
+                    let id = call.id;
+                    let encoded = if chunks { self.begin_call(call) } else { self.block.call(&call) };
+                    match encoded {
+                        // A call in chunks is sent when its last chunk is.
+                        Ok(bytes) if chunks => {
+                            if let Some(pending) = self.pending.get_mut(&id) {
+                                pending.stage = Stage::Handed;
+                            }
+                            (bytes, None)
+                        }
+                        Ok(bytes) => (bytes, Some(id)),
                         Err(error) => {
-                            self.resolve(call.id, Failure::NotSent { cause: error.to_string() });
+                            self.resolve(id, Failure::NotSent { cause: error.to_string() });
                             continue;
                         }
                     }
                 }
+                Waiting::Reply(reply) => match self.begin_reply(reply) {
+                    Ok(bytes) => (bytes, None),
+                    Err(error) => {
+                        self.connection_lost(&error.to_string());
+                        return None;
+                    }
+                },
             };
             if let Some(pending) = request.and_then(|id| self.pending.get_mut(&id)) {
                 pending.stage = Stage::Handed;
             }
+            self.streams.passed_by(bytes.len());
             self.outbox.handed(bytes.len(), request);
             return Some(bytes);
         }
+    }
+
+    /// Announces a call's arguments, which follow.
+    fn begin_call(&mut self, call: CallFrame) -> Result<Bytes, FrameError> {
+        let CallFrame { id, binding, function, with, args } = call;
+        let args_bytes = args.len() as u64;
+        let bytes = Frame::CallInChunks(CallInChunksFrame { id, binding, function, with, args_bytes }).encode()?;
+        self.streams.begin((id, Payload::Arguments), args);
+        Ok(bytes)
+    }
+
+    /// Announces a call's results, which follow.
+    fn begin_reply(&mut self, frame: ReplyFrame) -> Result<Bytes, FrameError> {
+        let ReplyFrame { id, reply: Reply { results, fuel_used } } = frame;
+        let results_bytes = results.len() as u64;
+        let bytes = Frame::ReplyInChunks(ReplyInChunksFrame { id, fuel_used, results_bytes }).encode()?;
+        self.streams.begin((id, Payload::Results), results);
+        Ok(bytes)
+    }
+
+    fn next_chunk(&mut self) -> Option<Bytes> {
+        let (chunk, last) = self.streams.next()?;
+        let request = (last && chunk.of == Payload::Arguments).then_some(chunk.id);
+        match Frame::encode_chunk(&chunk) {
+            Ok(bytes) => {
+                self.outbox.handed(bytes.len(), request);
+                Some(bytes)
+            }
+            // A chunk fits every frame; should it not, the other end must not wait for it.
+            Err(error) => {
+                self.connection_lost(&error.to_string());
+                None
+            }
+        }
+    }
+
+    /// A part of a payload came.
+    fn chunk(&mut self, chunk: &ChunkFrame) -> Result<(), ProtocolError> {
+        let (id, found) = (chunk.id, Kind::Chunk);
+        match chunk.of {
+            Payload::Arguments if id == RequestId::NONE || id > self.last_incoming => {
+                return Err(ProtocolError::NeverIssued { found, id });
+            }
+            Payload::Results => drop(self.asked(found, id)?),
+            Payload::Arguments => {}
+        }
+        let mut give = Vec::new();
+        let whole = self.arrivals.take(chunk, &mut give).map_err(|trouble| match trouble {
+            Trouble::OverCredit => ProtocolError::OverCredit { id },
+            Trouble::Overrun { size } => ProtocolError::Overrun { id, size },
+        })?;
+        self.give(give);
+        match whole {
+            None => Ok(()),
+            Some((Begun::Call { binding, function, cx }, args)) => {
+                self.arrived(id, binding, function, cx, args);
+                Ok(())
+            }
+            Some((Begun::Reply { fuel_used }, results)) => self.returned(found, id, Ok(Reply { results, fuel_used })),
+        }
+    }
+
+    /// More may be sent in chunks.
+    fn credit(&mut self, credit: &CreditFrame) -> Result<(), ProtocolError> {
+        let CreditFrame { to, bytes, frames } = *credit;
+        let fits = match to {
+            None => self.streams.credit(bytes, frames),
+            Some(key) => self.streams.credit_one(key, bytes, frames),
+        };
+        if fits { Ok(()) } else { Err(ProtocolError::CreditOverflow) }
+    }
+
+    fn give(&mut self, credits: Vec<CreditFrame>) {
+        for credit in credits {
+            // Numbers of our own: this can't fail.
+            if let Ok(frame) = Frame::Credit(credit).encode() {
+                self.outbox.push_frame(frame);
+            }
+        }
+    }
+
+    fn give_up_arrival(&mut self, key: Key) {
+        let mut give = Vec::new();
+        self.arrivals.give_up(key, &mut give);
+        self.give(give);
+    }
+
+    /// Bytes that wait to be sent.
+    fn waiting_bytes(&self) -> usize {
+        self.outbox.bytes() + self.streams.bytes()
+    }
+
+    /// Frames that wait to be sent; a payload in chunks counts as one.
+    fn waiting_frames(&self) -> usize {
+        self.outbox.frames() + self.streams.count()
     }
 
     /// Notes that the channel took `frames` more of the frames handed out, oldest first.
@@ -284,7 +434,7 @@ impl Connection {
             State::Open { .. } => {
                 let deadline = self.deadlines.first().map(|(deadline, _)| deadline);
                 let vigil = self.agreed.ping.then(|| self.vigil.due());
-                deadline.into_iter().chain(vigil).min()
+                deadline.into_iter().chain(vigil).chain(self.arrivals.due()).min()
             }
             State::Once | State::Closed { .. } => None,
         }
@@ -307,6 +457,9 @@ impl Connection {
                     && deadline <= now
                 {
                     self.expire(id, now);
+                }
+                while let Some(id) = self.arrivals.overdue(now) {
+                    self.never_arrived(id, now);
                 }
                 let alive = if self.agreed.ping { self.vigil.pass(now) } else { Ok(()) };
                 if let Err(error) = &alive {
@@ -349,7 +502,7 @@ impl Connection {
     #[must_use]
     pub fn is_drained(&self) -> bool {
         let leaves = matches!(self.leaving, Leaving::Said { .. } | Leaving::Refusing);
-        leaves && self.serving.is_empty() && self.pending.is_empty() && self.outbox.frames() == 0
+        leaves && self.serving.is_empty() && self.pending.is_empty() && self.waiting_frames() == 0
     }
 
     /// Whether the other end is going away: it takes no request any more.
@@ -412,7 +565,15 @@ impl Connection {
             return Err(ProtocolError::Version { ours: VERSION, theirs: hello.version });
         }
         let peer = hello.limits.clamped();
-        self.agreed = Agreed { ping: hello.has(FEATURE_PING), going_away: hello.has(FEATURE_GOING_AWAY) };
+        self.agreed = Agreed {
+            chunks: hello.has(FEATURE_CHUNKS),
+            ping: hello.has(FEATURE_PING),
+            going_away: hello.has(FEATURE_GOING_AWAY),
+        };
+        if self.agreed.chunks {
+            self.streams.open(peer.window_bytes, peer.frame_bytes_max);
+            self.arrivals.open(self.limits.window_bytes);
+        }
         self.state = State::Open { peer };
         self.events.push_back(Event::Open(peer));
         Ok(())
@@ -444,6 +605,8 @@ impl Connection {
         }
         self.state = State::Closed { cause: cause.to_owned() };
         self.outbox.clear();
+        self.streams.clear();
+        self.arrivals.clear();
         self.vigil.clear();
         if let Some(farewell) = farewell {
             self.outbox.push_frame(farewell);

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::call::CallFrame;
+use crate::call::{CallFrame, ReplyFrame};
 use crate::id::RequestId;
 
 /// What waits to be handed out.
@@ -13,7 +13,9 @@ pub(super) enum Waiting {
     /// A frame that is ready; with the request that it asks, if it asks one.
     Frame { bytes: Bytes, request: Option<RequestId> },
     /// A call, written when it is handed out: what is left of its time shrinks while it waits.
-    Call { call: CallFrame, deadline: Instant },
+    Call { call: CallFrame, deadline: Instant, chunks: bool },
+    /// Results, of which nothing but the announcement is written then.
+    Reply(ReplyFrame),
 }
 
 impl Waiting {
@@ -21,6 +23,7 @@ impl Waiting {
         match self {
             Self::Frame { bytes, .. } => bytes.len(),
             Self::Call { call, .. } => call.encoded_len(),
+            Self::Reply(reply) => reply.encoded_len(),
         }
     }
 
@@ -28,6 +31,7 @@ impl Waiting {
         match self {
             Self::Frame { request, .. } => *request,
             Self::Call { call, .. } => Some(call.id),
+            Self::Reply(_) => None,
         }
     }
 }
@@ -44,6 +48,8 @@ pub(super) struct Outbox {
     waiting: VecDeque<Waiting>,
     handed: VecDeque<Handed>,
     bytes: usize,
+    /// Results in chunks that wait to be announced.
+    replies: usize,
 }
 
 impl Outbox {
@@ -64,6 +70,7 @@ impl Outbox {
 
     pub(super) fn push(&mut self, waiting: Waiting) {
         self.bytes += waiting.size();
+        self.replies += usize::from(matches!(waiting, Waiting::Reply(_)));
         self.waiting.push_back(waiting);
     }
 
@@ -75,6 +82,7 @@ impl Outbox {
     pub(super) fn pop(&mut self) -> Option<Waiting> {
         let waiting = self.waiting.pop_front()?;
         self.bytes -= waiting.size();
+        self.replies -= usize::from(matches!(waiting, Waiting::Reply(_)));
         Some(waiting)
     }
 
@@ -89,6 +97,20 @@ impl Outbox {
             && let Some(waiting) = self.waiting.remove(place)
         {
             self.bytes -= waiting.size();
+        }
+    }
+
+    /// Takes back results in chunks that were not announced; their request was given up.
+    pub(super) fn withdraw_reply(&mut self, answered: RequestId) {
+        if self.replies == 0 {
+            return;
+        }
+        let is_it = |waiting: &Waiting| matches!(waiting, Waiting::Reply(reply) if reply.id == answered);
+        if let Some(place) = self.waiting.iter().position(is_it)
+            && let Some(waiting) = self.waiting.remove(place)
+        {
+            self.bytes -= waiting.size();
+            self.replies -= 1;
         }
     }
 

@@ -5,15 +5,17 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use isorun_core::{BindRequest, CHAIN_MAX, CallContext, CallFailed, Failure, FunctionIndex, Refusal, Reply};
 
+use super::arrivals::Begun;
 use super::event::{Event, ProtocolError};
 use super::outbox::Waiting;
 use super::{Connection, State, overloaded};
 use crate::bind::{BindFrame, BoundFrame, DescribeFrame, DescribedFrame};
 use crate::call::{CallFrame, Companions};
+use crate::chunk::{Payload, ReplyInChunksFrame};
 use crate::frame::{Frame, Kind};
 use crate::hello::PeerLimits;
 use crate::id::{BindingId, RequestId};
-use crate::limits::{CALLS_MAX, DEADLINE_MS_MAX, QUEUE_BYTES_SOFT};
+use crate::limits::{CALLS_MAX, DEADLINE_MS_MAX, QUEUE_BYTES_SOFT, WHOLE_BYTES_MAX};
 
 /// A request of ours that has no answer.
 pub(super) struct Pending {
@@ -36,7 +38,7 @@ pub(super) enum Stage {
     Queued,
     /// Handed out; it counts as not sent.
     Handed,
-    /// Taken by the channel: it may have arrived.
+    /// Taken by the channel, and all chunks with it: it may have arrived.
     Sent,
 }
 
@@ -81,8 +83,8 @@ impl Connection {
     /// Calls a function; [`Event::Returned`] answers, at the deadline at the latest.
     ///
     /// # Errors
-    /// [`Failure::NotSent`] before both said hello, after the end or a going-away, and for arguments over what a frame
-    /// holds, naming limit and size; [`Failure::Deadline`] where less than a millisecond is left; [`Refusal::Overloaded`] where
+    /// [`Failure::NotSent`] before both said hello, after the end or a going-away, and for arguments over what a value
+    /// may be, or a frame where the other end takes no chunks, naming limit and size; [`Failure::Deadline`] where less than a millisecond is left; [`Refusal::Overloaded`] where
     /// too much is under way, and [`Refusal::ChainTooLong`].
     pub fn call(
         &mut self,
@@ -101,10 +103,14 @@ impl Connection {
             return Err(Failure::Deadline { waited_ms: 0 });
         }
         let call = CallFrame { id: RequestId(self.next), binding, function, with, args };
-        fits("call", call.encoded_len(), peer.frame_bytes_max)?;
+        let chunks = self.in_chunks(call.encoded_len(), call.args.len());
+        match chunks {
+            true => fits("value", call.args.len(), neopack::VALUE_BYTES_MAX as usize)?,
+            false => fits("call frame", call.encoded_len(), peer.frame_bytes_max)?,
+        }
         let deadline = capped(cx.deadline, now);
         let id = self.issue(now, Asked::Call, deadline);
-        self.outbox.push(Waiting::Call { call, deadline });
+        self.outbox.push(Waiting::Call { call, deadline, chunks });
         Ok(id)
     }
 
@@ -115,10 +121,16 @@ impl Connection {
         true
     }
 
+    /// Whether a frame goes out in chunks.
+    pub(super) fn in_chunks(&self, frame_bytes: usize, payload_bytes: usize) -> bool {
+        let whole = payload_bytes <= WHOLE_BYTES_MAX && frame_bytes <= self.frame_bytes_max();
+        self.agreed.chunks && !whole && payload_bytes > 0
+    }
+
     fn ask(&mut self, now: Instant, frame: &Frame, asked: Asked, deadline: Instant) -> Result<RequestId, Failure> {
         let peer = self.admit()?;
         let bytes = frame.encode().map_err(|error| Failure::NotSent { cause: error.to_string() })?;
-        fits(frame.kind().name(), bytes.len(), peer.frame_bytes_max)?;
+        fits(&format!("{} frame", frame.kind()), bytes.len(), peer.frame_bytes_max)?;
         let id = self.issue(now, asked, capped(deadline, now));
         self.outbox.push(Waiting::Frame { bytes, request: Some(id) });
         Ok(id)
@@ -140,11 +152,11 @@ impl Connection {
         if self.pending.len() >= calls_max as usize {
             return Err(overloaded("requests in flight on a connection", u64::from(calls_max)));
         }
-        if self.outbox.bytes() > QUEUE_BYTES_SOFT {
+        if self.waiting_bytes() > QUEUE_BYTES_SOFT {
             return Err(overloaded("bytes waiting to be sent on a connection", QUEUE_BYTES_SOFT as u64));
         }
         let frames_max = 2 * CALLS_MAX as usize;
-        if self.outbox.frames() >= frames_max {
+        if self.waiting_frames() >= frames_max {
             return Err(overloaded("frames waiting to be sent on a connection", frames_max as u64));
         }
         Ok(peer)
@@ -159,7 +171,7 @@ impl Connection {
     }
 
     /// The request that `id` names; `None` for one that ended without this answer.
-    fn asked(&self, found: Kind, id: RequestId) -> Result<Option<Asked>, ProtocolError> {
+    pub(super) fn asked(&self, found: Kind, id: RequestId) -> Result<Option<Asked>, ProtocolError> {
         if id == RequestId::NONE || id.0 >= self.next {
             return Err(ProtocolError::NeverIssued { found, id });
         }
@@ -219,6 +231,26 @@ impl Connection {
             }
             Some(Asked::Bind { .. } | Asked::Describe) => Err(ProtocolError::WrongAnswer { found, id }),
         }
+    }
+
+    /// Results come in chunks.
+    pub(super) fn returns(&mut self, frame: &ReplyInChunksFrame) -> Result<(), ProtocolError> {
+        let ReplyInChunksFrame { id, fuel_used, results_bytes } = *frame;
+        let found = Kind::ReplyInChunks;
+        match self.asked(found, id)? {
+            None => return Ok(()),
+            Some(Asked::Call) => {}
+            Some(Asked::Bind { .. } | Asked::Describe) => return Err(ProtocolError::WrongAnswer { found, id }),
+        }
+        let max = u64::from(neopack::VALUE_BYTES_MAX);
+        let size = usize::try_from(results_bytes).unwrap_or(usize::MAX);
+        if results_bytes == 0 || results_bytes > max {
+            return Err(ProtocolError::PayloadSize { id, size: results_bytes, max });
+        }
+        if !self.arrivals.begin((id, Payload::Results), Begun::Reply { fuel_used }, size) {
+            return Err(ProtocolError::Twice { found });
+        }
+        Ok(())
     }
 
     /// Ends a request whose time is over.
@@ -284,6 +316,8 @@ impl Connection {
     fn forget(&mut self, id: RequestId) -> Option<Pending> {
         let pending = self.pending.remove(&id)?;
         self.deadlines.settle(&self.pending);
+        self.streams.remove((id, Payload::Arguments));
+        self.give_up_arrival((id, Payload::Results));
         Some(pending)
     }
 
@@ -302,7 +336,7 @@ impl Connection {
 
 fn fits(what: &str, size: usize, max: usize) -> Result<(), Failure> {
     if size > max {
-        return Err(Failure::NotSent { cause: format!("a {what} frame of {size} bytes, the limit is {max}") });
+        return Err(Failure::NotSent { cause: format!("a {what} of {size} bytes, the limit is {max}") });
     }
     Ok(())
 }

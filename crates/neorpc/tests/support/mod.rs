@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test uses its part")]
 
 use bytes::Bytes;
-use neorpc::{BoundFrame, Companions, DescribedFrame, Frame};
+use neorpc::{BoundFrame, Companions, CreditFrame, DescribedFrame, Frame};
 
 pub const SPEC: &str = include_str!("../../../../docs/spec/neorpc.md");
 
@@ -66,8 +66,13 @@ fn words(frame: &Frame) -> String {
         Frame::Hello(hello) => {
             let limits = hello.limits;
             format!(
-                "{kind} version {}, frames to {}, calls {}, bindings {}, features {:?}",
-                hello.version, limits.frame_bytes_max, limits.calls_max, limits.bindings_max, hello.features
+                "{kind} version {}, frames to {}, calls {}, bindings {}, window {}, features {:?}",
+                hello.version,
+                limits.frame_bytes_max,
+                limits.calls_max,
+                limits.bindings_max,
+                limits.window_bytes,
+                hello.features
             )
         }
         Frame::Bind(bind) => {
@@ -82,6 +87,24 @@ fn words(frame: &Frame) -> String {
         Frame::Bound(BoundFrame { id, result: Err(failure) })
         | Frame::Described(DescribedFrame { id, result: Err(failure) }) => format!("{kind} {id}: {failure:?}"),
         Frame::Unbind(binding) => format!("{kind} binding {binding}"),
+        Frame::CallInChunks(call) => format!(
+            "{kind} {}: binding {}, function {}, {}, {} bytes of arguments",
+            call.id,
+            call.binding,
+            call.function.0,
+            companions(&call.with),
+            call.args_bytes
+        ),
+        Frame::ReplyInChunks(reply) => {
+            format!("{kind} {}: fuel used {}, {} bytes of results", reply.id, reply.fuel_used, reply.results_bytes)
+        }
+        Frame::Chunk(chunk) => format!("{kind} of the {:?} of {}: {}", chunk.of, chunk.id, hex(&chunk.data)),
+        Frame::Credit(CreditFrame { to: None, bytes, frames }) => {
+            format!("{kind} for the connection: {bytes} bytes, {frames} chunks")
+        }
+        Frame::Credit(CreditFrame { to: Some((id, of)), bytes, frames }) => {
+            format!("{kind} for the {of:?} of {id}: {bytes} bytes, {frames} chunks")
+        }
         Frame::Call(call) => format!(
             "{kind} {}: binding {}, function {}, {}, arguments {}",
             call.id,

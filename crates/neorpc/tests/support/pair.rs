@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use isorun_core::{BindRequest, CallContext, Failure, FunctionIndex};
-use neorpc::{BindingId, Connection, Event, PeerLimits, ProtocolError, RequestId};
+use neorpc::{BindingId, Connection, Event, Frame, PeerLimits, ProtocolError, RequestId};
 
 /// One end, what was handed out of it and not taken, and what is on the wire to it.
 pub struct End {
@@ -34,6 +34,25 @@ impl Pair {
         Self::open_with([PeerLimits::default(); 2])
     }
 
+    /// Two ends that are open, and think of each other as of the first release, which knew no chunks.
+    pub fn open_whole(limits: [PeerLimits; 2]) -> Self {
+        let mut pair = Self::silent(limits);
+        for end in 0..2 {
+            pair.hand_out(end, 1);
+            pair.take(end, 1);
+            for frame in &mut pair.ends[1 - end].arriving {
+                let Ok(Frame::Hello(mut hello)) = Frame::decode(frame) else { panic!("no hello") };
+                hello.features.retain(|feature| feature != neorpc::FEATURE_CHUNKS);
+                *frame = Frame::Hello(hello).encode().unwrap();
+            }
+            pair.deliver(1 - end).unwrap();
+        }
+        for end in 0..2 {
+            assert!(matches!(pair.event(end), Some(Event::Open(_))));
+        }
+        pair
+    }
+
     pub fn open_with(limits: [PeerLimits; 2]) -> Self {
         let mut pair = Self::silent(limits);
         pair.flow();
@@ -46,6 +65,12 @@ impl Pair {
     /// Two ends, the second of which serves a binding of two functions.
     pub fn bound() -> (Self, BindingId) {
         let mut pair = Self::open();
+        let binding = pair.bind(0);
+        (pair, binding)
+    }
+
+    pub fn open_bound(limits: [PeerLimits; 2]) -> (Self, BindingId) {
+        let mut pair = Self::open_with(limits);
         let binding = pair.bind(0);
         (pair, binding)
     }
@@ -125,7 +150,7 @@ impl Pair {
     }
 
     /// Has a frame arrive that the other end never sent.
-    pub fn inject(&mut self, end: usize, frame: neorpc::Frame) -> Result<(), ProtocolError> {
+    pub fn inject(&mut self, end: usize, frame: Frame) -> Result<(), ProtocolError> {
         self.ends[end].connection.handle_frame(self.now, frame.encode().unwrap())
     }
 

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use isorun_core::{CallFailed, Failure, Fault, Reply};
-use neorpc::{BindingId, Event, Frame, PeerLimits, RequestId};
+use neorpc::{
+    BindingId, ChunkFrame, CreditFrame, Event, Frame, Payload, PeerLimits, ReplyInChunksFrame, RequestId,
+    WINDOW_BYTES_MIN,
+};
 
 use crate::pair::{Pair, want};
 
@@ -31,12 +34,17 @@ pub enum Op {
 
 /// Frames that are well formed and rarely welcome.
 pub fn rarely_welcome(kind: u8, id: u8) -> Vec<u8> {
-    let frame = match kind % 6 {
+    let (number, of) =
+        (RequestId(u64::from(id % 8)), if id.is_multiple_of(2) { Payload::Arguments } else { Payload::Results });
+    let frame = match kind % 9 {
         0 => Frame::Cancel(RequestId(u64::from(id % 8))),
         1 => Frame::Unbind(BindingId(u32::from(id % 4))),
         2 => Frame::Ping(u64::from(id)),
         3 => Frame::Pong(u64::from(id % 4)),
         4 => Frame::GoingAway(RequestId(u64::from(id % 8))),
+        5 => Frame::Chunk(ChunkFrame { id: number, of, data: Bytes::from_static(&[1; 8]) }),
+        6 => Frame::Credit(CreditFrame { to: (id > 8).then_some((RequestId(1 + number.0), of)), bytes: 9, frames: 1 }),
+        7 => Frame::ReplyInChunks(ReplyInChunksFrame { id: number, fuel_used: 1, results_bytes: u64::from(id) }),
         _ => {
             let reply = Reply { results: Bytes::new(), fuel_used: 0 };
             Frame::Reply(neorpc::ReplyFrame { id: RequestId(u64::from(id % 8)), reply })
@@ -66,6 +74,21 @@ enum Asked {
     Call,
 }
 
+/// Calls with this much time have large arguments.
+const LARGE: u64 = 7;
+
+/// A mark, again and again where it is to be large.
+fn payload(mark: u64, ms: u64) -> Bytes {
+    let times = if ms.is_multiple_of(LARGE) { 16_000 + 10_000 * (mark as usize % 4) } else { 1 };
+    Bytes::from(mark.to_le_bytes().repeat(times))
+}
+
+/// The mark of a payload that is whole.
+fn mark_of(payload: &[u8]) -> Option<u64> {
+    let (first, _) = payload.split_first_chunk::<8>()?;
+    payload.as_chunks::<8>().0.iter().all(|mark| mark == first).then(|| u64::from_le_bytes(*first))
+}
+
 pub struct World {
     pub pair: Pair,
     models: [Model; 2],
@@ -77,7 +100,8 @@ pub struct World {
 
 impl World {
     pub fn new() -> Self {
-        let mut pair = Pair::open();
+        // The smallest windows, so that large payloads have to wait for credit.
+        let mut pair = Pair::open_with([PeerLimits { window_bytes: WINDOW_BYTES_MIN, ..PeerLimits::default() }; 2]);
         let mut models: [Model; 2] = Default::default();
         for (end, model) in models.iter_mut().enumerate() {
             model.bindings.push(pair.bind(end));
@@ -116,7 +140,7 @@ impl World {
                 if !bindings.is_empty() {
                     let binding = bindings[which % bindings.len()];
                     self.marks += 1;
-                    let args = Bytes::copy_from_slice(&self.marks.to_le_bytes());
+                    let args = payload(self.marks, ms);
                     if let Ok(id) = self.pair.call(end, binding, ms, args) {
                         assert!(self.models[end].open.insert(id, Some(self.marks)).is_none());
                     }
@@ -149,7 +173,12 @@ impl World {
                 let frame = Bytes::copy_from_slice(bytes);
                 self.lied |= matches!(
                     Frame::decode(&frame),
-                    Ok(Frame::GoingAway(_) | Frame::Call(_) | Frame::Bound(_) | Frame::Failure(_))
+                    Ok(Frame::GoingAway(_)
+                        | Frame::Call(_)
+                        | Frame::CallInChunks(_)
+                        | Frame::Chunk(_)
+                        | Frame::Bound(_)
+                        | Frame::Failure(_))
                 );
                 if self.pair.ends[end].connection.handle_frame(now, frame).is_err() {
                     self.pair.ends[end].handed.clear();
@@ -180,7 +209,8 @@ impl World {
             Asked::Bind => _ = connection.answer_bind(id, if ok { Ok(()) } else { Err(bug()) }),
             Asked::Describe => _ = connection.answer_describe(id, if ok { Ok(Bytes::new()) } else { Err(bug()) }),
             Asked::Call => {
-                let reply = Reply { results: Bytes::new(), fuel_used: 1 };
+                let results = if id.0.is_multiple_of(3) { payload(id.0, LARGE) } else { Bytes::new() };
+                let reply = Reply { results, fuel_used: 1 };
                 let _ = connection.answer_call(id, if ok { Ok(reply) } else { Err(bug().into()) });
             }
         }
@@ -197,6 +227,9 @@ impl World {
                 Event::Described { id, .. } => assert!(model.open.remove(&id).is_some(), "{id} ended twice"),
                 Event::Returned { id, result } => {
                     let mark = model.open.remove(&id).flatten().expect("a call ends once");
+                    if let Ok(reply) = &result {
+                        assert!(reply.results.is_empty() || mark_of(&reply.results).is_some() || self.lied);
+                    }
                     if let Err(CallFailed { failure: Failure::NotSent { .. }, .. }) = result {
                         model.not_sent.insert(mark);
                     }
@@ -204,12 +237,12 @@ impl World {
                 Event::IncomingBind { id, .. } => model.serving.push((id, Asked::Bind)),
                 Event::IncomingDescribe { id, .. } => model.serving.push((id, Asked::Describe)),
                 Event::IncomingCall { id, args, .. } => {
-                    match args[..].try_into() {
-                        Ok(mark) => {
-                            let first = model.came.insert(u64::from_le_bytes(mark));
+                    match mark_of(&args) {
+                        Some(mark) => {
+                            let first = model.came.insert(mark);
                             assert!(first || self.lied, "a call came twice");
                         }
-                        Err(_) => assert!(self.lied, "a call came that was never made"),
+                        None => assert!(self.lied, "a call came that was never made"),
                     }
                     model.serving.push((id, Asked::Call));
                 }
@@ -225,7 +258,8 @@ impl World {
 
     /// Answers and delivers everything, then lets every deadline pass.
     pub fn finish(&mut self) {
-        for _ in 0..4 {
+        // Large payloads go back and forth for their credit.
+        for _ in 0..60 {
             for end in 0..2 {
                 for (id, asked) in std::mem::take(&mut self.models[end].serving) {
                     self.answer(end, id, asked, true);
