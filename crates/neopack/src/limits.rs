@@ -9,7 +9,7 @@ pub const DEPTH_MAX: usize = 64;
 /// Most bytes in one encoded value.
 ///
 /// A `list<u8>` of 16 MiB fits with room to spare, and a peer can't make anybody hold more than this for one value.
-pub const VALUE_BYTES_MAX: u32 = 32 << 20;
+pub const VALUE_BYTES_MAX: u32 = 20 << 20;
 
 // The stack keeps depths in a byte, and positions in 32 bits with room to add a few.
 const _: () = assert!(DEPTH_MAX < u8::MAX as usize);

@@ -54,7 +54,7 @@ pub const WINDOW_BYTES_MAX: usize = 16 << 20;
 pub const WINDOW_FRAMES: u32 = 1024;
 
 /// Bytes of results that the peer may send in chunks at once; further ones wait for credit.
-pub const RESULTS_BYTES_MAX: usize = 64 << 20;
+pub const RESULTS_BYTES_MAX: usize = 24 << 20;
 
 /// Smallest frame limit that a peer may announce, in bytes: every frame but those that carry a guest's values, a ledger
 /// or a long table of functions fits it.
@@ -62,14 +62,18 @@ pub const FRAME_BYTES_MIN: usize = 8192;
 
 /// Bytes of arguments that all calls of a peer may hold at once, those running and those waiting alike.
 ///
-/// Bounds what a peer can make us hold well under `CALLS_MAX * FRAME_BYTES_MAX`.
-pub const ARGS_BYTES_MAX: usize = 64 << 20;
+/// Bounds what a peer can make us hold well under `CALLS_MAX * FRAME_BYTES_MAX`: with what may wait to be sent, less
+/// than 64 MiB a connection.
+pub const ARGS_BYTES_MAX: usize = 24 << 20;
 
-/// Bytes waiting to be sent above which no new call is taken, ours or the peer's.
+/// Bytes waiting to be sent above which this end makes no new request.
 pub const QUEUE_BYTES_SOFT: usize = 64 << 20;
 
-/// Bytes waiting to be sent above which a reply becomes a failure that says so.
-pub const QUEUE_BYTES_MAX: usize = 256 << 20;
+/// Bytes of answers waiting to be sent above which no new call of the peer is taken.
+pub const ANSWER_BYTES_SOFT: usize = 24 << 20;
+
+/// Bytes of answers waiting to be sent above which a reply becomes a failure that says so.
+pub const ANSWER_BYTES_MAX: usize = 32 << 20;
 
 /// Frames waiting to be sent above which the peer is taken not to read, and the connection closes.
 ///
@@ -99,7 +103,8 @@ const _: () = assert!(FRAME_BYTES_MIN <= FRAME_BYTES_MAX && FRAME_BYTES_MAX <= i
 // A dead peer is noticed before a call to it runs out of its usual time.
 const _: () = assert!(PING_IDLE_MS + PONG_MS < isorun_core::DEADLINE_MS_DEFAULT);
 // One frame always fits what may wait.
-const _: () = assert!(FRAME_BYTES_MAX <= QUEUE_BYTES_SOFT && QUEUE_BYTES_SOFT <= QUEUE_BYTES_MAX);
+const _: () = assert!(FRAME_BYTES_MAX <= QUEUE_BYTES_SOFT);
+const _: () = assert!(FRAME_BYTES_MAX <= ANSWER_BYTES_SOFT && ANSWER_BYTES_SOFT <= ANSWER_BYTES_MAX);
 const _: () = assert!(FRAME_BYTES_MAX <= ARGS_BYTES_MAX);
 // One value always fits what may be held, and a chunk with its header a frame.
 const VALUE_BYTES_MAX: usize = neopack::VALUE_BYTES_MAX as usize;
@@ -109,5 +114,7 @@ const _: () = assert!(CHUNK_BYTES_MAX <= WHOLE_BYTES_MAX && WHOLE_BYTES_MAX < FR
 // A sender that can't send a whole chunk has used half of its window, so that credit is on its way.
 const _: () = assert!(4 * CHUNK_BYTES_MAX <= WINDOW_BYTES_MIN);
 const _: () = assert!(WINDOW_BYTES_MIN <= WINDOW_BYTES && WINDOW_BYTES <= WINDOW_BYTES_MAX);
+// What one connection may hold, and what the frames in its channel's hands may take beside.
+const _: () = assert!(ARGS_BYTES_MAX + ANSWER_BYTES_MAX + isorun_core::FRAME_BYTES_MAX < 64 << 20);
 // The local end stops asking well before the queue counts as unread.
 const _: () = assert!(QUEUE_FRAMES_MAX > 2 * CALLS_MAX as usize);

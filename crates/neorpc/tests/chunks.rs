@@ -6,9 +6,9 @@ mod pair;
 use bytes::Bytes;
 use isorun_core::{CallFailed, Failure, FunctionIndex, Refusal, Reply};
 use neorpc::{
-    BindingId, CHUNK_BYTES_MAX, CallInChunksFrame, ChunkFrame, Companions, CreditFrame, Event, Frame, Kind, Payload,
-    PeerLimits, ProtocolError, ReplyInChunksFrame, RequestId, WHOLE_BYTES_MAX, WINDOW_BYTES, WINDOW_BYTES_MIN,
-    WINDOW_FRAMES,
+    ARGS_BYTES_MAX, BindingId, CHUNK_BYTES_MAX, CallInChunksFrame, ChunkFrame, Companions, CreditFrame, Event, Frame,
+    Kind, Payload, PeerLimits, ProtocolError, ReplyInChunksFrame, RequestId, WHOLE_BYTES_MAX, WINDOW_BYTES,
+    WINDOW_BYTES_MIN, WINDOW_FRAMES,
 };
 use pair::Pair;
 
@@ -66,7 +66,7 @@ fn the_largest_arguments_and_results_travel_and_a_byte_more_does_not() {
     pair.flow();
     match pair.event(HERE) {
         Some(Event::Returned { result: Err(CallFailed { failure: Failure::Failed(fault), fuel_used: 5 }), .. }) => {
-            assert!(fault.to_string().contains("33554433 bytes of results, the limit is 33554432"), "{fault}");
+            assert!(fault.to_string().contains("20971521 bytes of results, the limit is 20971520"), "{fault}");
         }
         other => panic!("{other:?}"),
     }
@@ -276,9 +276,8 @@ fn a_server_takes_no_more_arguments_than_it_may_hold() {
     let (mut pair, binding) = Pair::bound();
     let max = neopack::VALUE_BYTES_MAX as usize;
     // They are announced, and that is what counts: none has come yet.
-    for id in 2..4 {
-        pair.inject(THERE, announced(id, binding, max as u64)).unwrap();
-    }
+    pair.inject(THERE, announced(2, binding, max as u64)).unwrap();
+    pair.inject(THERE, announced(3, binding, (ARGS_BYTES_MAX - max) as u64)).unwrap();
     assert_eq!(pair.ends[THERE].connection.in_service(), 2);
     pair.inject(THERE, announced(4, binding, 1)).unwrap();
     assert_eq!(pair.ends[THERE].connection.in_service(), 2);
@@ -389,18 +388,22 @@ fn results_are_announced_once_and_within_the_limit() {
 #[test]
 fn results_over_what_may_be_held_wait_for_their_turn() {
     let (mut pair, binding) = Pair::bound();
-    let max = neopack::VALUE_BYTES_MAX as usize;
-    let ids = [(); 4].map(|()| pair.call(HERE, binding, 1_000, Bytes::new()).unwrap());
+    let size = 15 * MIB;
+    let ids = [(); 2].map(|()| pair.call(HERE, binding, 1_000, Bytes::new()).unwrap());
     pair.flow();
+    // Each is announced before the next, and none is let through before all are.
     for id in ids {
         arrived(&mut pair, THERE);
-        assert!(pair.ends[THERE].connection.answer_call(id, reply(large(max))));
+        assert!(pair.ends[THERE].connection.answer_call(id, reply(large(size))));
+        pair.hand_out(THERE, 1);
+        pair.take(THERE, 1);
+        pair.deliver(HERE).unwrap();
     }
     pair.flow();
     let mut came = Vec::new();
     while let Some(event) = pair.event(HERE) {
         match event {
-            Event::Returned { id, result: Ok(reply) } if reply.results.len() == max => came.push(id),
+            Event::Returned { id, result: Ok(reply) } if reply.results.len() == size => came.push(id),
             other => panic!("{other:?}"),
         }
     }

@@ -286,6 +286,7 @@ fn one_binding_more_than_may_be_held_is_refused_and_giving_one_back_makes_room()
     let deadline = pair.now + Duration::from_secs(1);
     pair.ends[HERE].connection.bind(pair.now, "kv", &want(2), deadline).unwrap();
     pair.flow();
+    assert!(matches!(pair.event(THERE), Some(Event::Refused { .. })), "it is there to be logged");
     assert_eq!(pair.event(THERE), None);
     match pair.event(HERE) {
         Some(Event::Bound { result: Err(Failure::Refused(Refusal::Overloaded { limit: 2, .. })), .. }) => {}
@@ -319,6 +320,7 @@ fn a_call_outside_its_binding_is_refused_and_the_connection_lives() {
     for (binding, function) in [(binding, FunctionIndex(2)), (other, FunctionIndex(0))] {
         let id = pair.ends[HERE].connection.call(pair.now, binding, function, &cx, Bytes::new()).unwrap();
         pair.flow();
+        assert!(matches!(pair.event(THERE), Some(Event::Refused { id: refused, .. }) if refused == id));
         assert_eq!(pair.event(THERE), None);
         match pair.event(HERE) {
             Some(Event::Returned { id: refused, result: Err(failed) }) => {

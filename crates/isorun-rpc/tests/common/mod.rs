@@ -135,7 +135,7 @@ impl Bound for Room {
                     let failure = Fault::Trapped { message: "unreachable".to_owned() }.into();
                     Err(CallFailed { failure, fuel_used: 3 })
                 }
-                "large" => Ok(Reply { results: Bytes::from(vec![0; 4 << 20]), fuel_used: 9 }),
+                "large" => Ok(Reply { results: Bytes::from(vec![0; 21 << 20]), fuel_used: 9 }),
                 _ => panic!("as the test wants"),
             };
             running.1 = true;

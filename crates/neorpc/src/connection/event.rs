@@ -78,6 +78,13 @@ pub enum Event {
         /// The request.
         id: RequestId,
     },
+    /// A request of the other end was declined in here, and has its answer: there is nothing to do but to log it.
+    Refused {
+        /// The request.
+        id: RequestId,
+        /// Why.
+        failure: Failure,
+    },
     /// The other end makes one call without a hello; answer [`RequestId::NONE`] with
     /// [`answer_call`](crate::Connection::answer_call), which ends the connection.
     IncomingSelfContained(SelfContainedCall),

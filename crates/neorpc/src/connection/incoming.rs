@@ -15,7 +15,7 @@ use crate::call::{CallFrame, Companions, FailureFrame, ReplyFrame, SelfContained
 use crate::chunk::{CallInChunksFrame, Payload};
 use crate::frame::{Frame, Kind};
 use crate::id::{BindingId, RequestId};
-use crate::limits::{ARGS_BYTES_MAX, QUEUE_BYTES_MAX, QUEUE_BYTES_SOFT};
+use crate::limits::{ANSWER_BYTES_MAX, ANSWER_BYTES_SOFT, ARGS_BYTES_MAX};
 
 impl Connection {
     /// Answers a bind. The number of the new binding; `None` where it was refused, or nobody waits for it any more.
@@ -79,6 +79,7 @@ impl Connection {
             self.room(0).err()
         };
         if let Some(refusal) = refusal {
+            self.events.push_back(Event::Refused { id, failure: refusal.clone() });
             self.put_bound(id, Err(refusal));
             return Ok(());
         }
@@ -106,6 +107,7 @@ impl Connection {
             return Ok(());
         }
         if let Err(refusal) = self.room(0) {
+            self.events.push_back(Event::Refused { id, failure: refusal.clone() });
             self.put_described(id, Err(refusal));
             return Ok(());
         }
@@ -121,6 +123,7 @@ impl Connection {
             return Ok(());
         }
         if let Err(failure) = self.can_serve(binding, function, &with, args.len()) {
+            self.events.push_back(Event::Refused { id, failure: failure.clone() });
             self.put_failure(id, failure.into());
             return Ok(());
         }
@@ -153,6 +156,7 @@ impl Connection {
             self.can_serve(binding, function, &with, size)
         };
         if let Err(failure) = checked {
+            self.events.push_back(Event::Refused { id, failure: failure.clone() });
             self.put_failure(id, failure.into());
             return Ok(());
         }
@@ -257,8 +261,8 @@ impl Connection {
         if self.args_bytes + args_bytes > ARGS_BYTES_MAX {
             return Err(overloaded("bytes of arguments in flight on a connection", ARGS_BYTES_MAX as u64));
         }
-        if self.waiting_bytes() > QUEUE_BYTES_SOFT {
-            return Err(overloaded("bytes of answers waiting on a connection", QUEUE_BYTES_SOFT as u64));
+        if self.answer_bytes() > ANSWER_BYTES_SOFT {
+            return Err(overloaded("bytes of answers waiting on a connection", ANSWER_BYTES_SOFT as u64));
         }
         Ok(())
     }
@@ -266,14 +270,14 @@ impl Connection {
     fn put_reply(&mut self, frame: ReplyFrame) {
         let (size, max) = (frame.encoded_len(), self.frame_bytes_max());
         let (results, value_max) = (frame.reply.results.len(), neopack::VALUE_BYTES_MAX as usize);
-        let waiting = self.waiting_bytes();
+        let waiting = self.answer_bytes();
         let chunks = self.in_chunks(size, results);
         let detail = if chunks && results > value_max {
             format!("{results} bytes of results, the limit is {value_max}")
         } else if !chunks && size > max {
             format!("a reply frame of {size} bytes, the limit is {max}")
-        } else if waiting + size > QUEUE_BYTES_MAX {
-            format!("{waiting} bytes wait to be sent, the limit is {QUEUE_BYTES_MAX}")
+        } else if waiting + size > ANSWER_BYTES_MAX {
+            format!("{waiting} bytes of answers wait to be sent, the limit is {ANSWER_BYTES_MAX}")
         } else if chunks {
             return self.outbox.push(Waiting::Reply(frame));
         } else {

@@ -404,6 +404,11 @@ impl Connection {
         self.outbox.bytes() + self.streams.bytes()
     }
 
+    /// Those of them that are answers.
+    fn answer_bytes(&self) -> usize {
+        self.outbox.answer_bytes() + self.streams.results_bytes()
+    }
+
     /// Frames that wait to be sent; a payload in chunks counts as one.
     fn waiting_frames(&self) -> usize {
         self.outbox.frames() + self.streams.count()

@@ -50,12 +50,19 @@ pub(super) struct Outbox {
     bytes: usize,
     /// Results in chunks that wait to be announced.
     replies: usize,
+    /// Those of `bytes` that are no request of this end.
+    answer_bytes: usize,
 }
 
 impl Outbox {
     /// Bytes that wait or were handed out and not taken.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Bytes of all but this end's own requests that wait or were handed out and not taken.
+    pub(super) fn answer_bytes(&self) -> usize {
+        self.answer_bytes
     }
 
     /// Frames that wait or were handed out and not taken.
@@ -69,7 +76,7 @@ impl Outbox {
     }
 
     pub(super) fn push(&mut self, waiting: Waiting) {
-        self.bytes += waiting.size();
+        self.add(waiting.size(), waiting.request());
         self.replies += usize::from(matches!(waiting, Waiting::Reply(_)));
         self.waiting.push_back(waiting);
     }
@@ -81,13 +88,13 @@ impl Outbox {
     /// The next one to hand out; [`handed`](Self::handed) must follow if it is.
     pub(super) fn pop(&mut self) -> Option<Waiting> {
         let waiting = self.waiting.pop_front()?;
-        self.bytes -= waiting.size();
+        self.subtract(waiting.size(), waiting.request());
         self.replies -= usize::from(matches!(waiting, Waiting::Reply(_)));
         Some(waiting)
     }
 
     pub(super) fn handed(&mut self, size: usize, request: Option<RequestId>) {
-        self.bytes += size;
+        self.add(size, request);
         self.handed.push_back(Handed { size, request });
     }
 
@@ -96,7 +103,7 @@ impl Outbox {
         if let Some(place) = self.waiting.iter().position(|waiting| waiting.request() == Some(request))
             && let Some(waiting) = self.waiting.remove(place)
         {
-            self.bytes -= waiting.size();
+            self.subtract(waiting.size(), waiting.request());
         }
     }
 
@@ -109,7 +116,7 @@ impl Outbox {
         if let Some(place) = self.waiting.iter().position(is_it)
             && let Some(waiting) = self.waiting.remove(place)
         {
-            self.bytes -= waiting.size();
+            self.subtract(waiting.size(), None);
             self.replies -= 1;
         }
     }
@@ -117,8 +124,18 @@ impl Outbox {
     /// Notes that the channel took the oldest frame; the request that it asked, if it asked one.
     pub(super) fn taken(&mut self) -> Option<RequestId> {
         let handed = self.handed.pop_front()?;
-        self.bytes -= handed.size;
+        self.subtract(handed.size, handed.request);
         handed.request
+    }
+
+    fn add(&mut self, size: usize, request: Option<RequestId>) {
+        self.bytes += size;
+        self.answer_bytes += if request.is_none() { size } else { 0 };
+    }
+
+    fn subtract(&mut self, size: usize, request: Option<RequestId>) {
+        self.bytes -= size;
+        self.answer_bytes -= if request.is_none() { size } else { 0 };
     }
 
     /// Forgets everything.

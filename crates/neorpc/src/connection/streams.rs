@@ -34,6 +34,8 @@ pub(super) struct Streams {
     /// Largest chunk, in bytes.
     chunk_bytes: usize,
     bytes: usize,
+    /// Those of `bytes` that are results.
+    results_bytes: usize,
     /// Bytes of other frames that went out since the last chunk.
     passed_by: usize,
 }
@@ -51,6 +53,18 @@ impl Streams {
         self.bytes
     }
 
+    /// Those of them that are results.
+    pub(super) fn results_bytes(&self) -> usize {
+        self.results_bytes
+    }
+
+    fn sent(&mut self, of: Payload, bytes: usize) {
+        self.bytes -= bytes;
+        if of == Payload::Results {
+            self.results_bytes -= bytes;
+        }
+    }
+
     pub(super) fn count(&self) -> usize {
         self.streams.len()
     }
@@ -58,6 +72,9 @@ impl Streams {
     /// Begins to send `payload`, which is not empty; its header has been handed out.
     pub(super) fn begin(&mut self, key: Key, payload: Bytes) {
         self.bytes += payload.len();
+        if key.1 == Payload::Results {
+            self.results_bytes += payload.len();
+        }
         self.ready.push_back(key);
         self.streams.insert(key, Stream { rest: payload, credit: self.first, ready: true });
     }
@@ -65,7 +82,7 @@ impl Streams {
     /// Gives a payload up.
     pub(super) fn remove(&mut self, key: Key) {
         if let Some(stream) = self.streams.remove(&key) {
-            self.bytes -= stream.rest.len();
+            self.sent(key.1, stream.rest.len());
             if self.ready.len() > 2 * self.streams.len() + SPARE {
                 let streams = &self.streams;
                 self.ready.retain(|key| streams.contains_key(key));
@@ -104,7 +121,6 @@ impl Streams {
             }
             stream.credit.take(size);
             self.ready.pop_front();
-            self.bytes -= size;
             let data = stream.rest.split_to(size);
             let last = stream.rest.is_empty();
             if last {
@@ -113,6 +129,7 @@ impl Streams {
                 self.ready.push_back(key);
             }
             let (id, of) = key;
+            self.sent(of, size);
             return Some((ChunkFrame { id, of, data }, last));
         }
         None
