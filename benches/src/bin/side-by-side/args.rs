@@ -72,6 +72,9 @@ pub enum Role {
     Callee {
         #[arg(value_parser = system)]
         system: System,
+        /// Where the guests are and their compiled code; without it, they are compiled
+        #[arg(long)]
+        prepared: Option<PathBuf>,
     },
     /// Calls one system
     #[command(hide = true)]
@@ -83,6 +86,9 @@ pub enum Role {
         /// Where it is served; nowhere if within this process
         #[arg(default_value = "")]
         address: String,
+        /// Where the guests are and their compiled code; without it, they are compiled
+        #[arg(long)]
+        prepared: Option<PathBuf>,
     },
 }
 

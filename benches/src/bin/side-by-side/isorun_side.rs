@@ -4,13 +4,14 @@
 
 use std::sync::Arc;
 
-use benches::{BATCH_MS_MAX, CALLEE, CALLER, Function, Host, batch, guest};
+use benches::{BATCH_MS_MAX, CALLEE, CALLER, Function, Host, batch};
 use isorun::{
     InstanceBuilder, InstanceHandle, Listener, LoadedComponent, Runtime, Serving, TcpTransport, TcpTransportListener,
     Transport,
 };
 
 use crate::child::{CALLERS, Caller, Callers, Error, WORKERS};
+use crate::prepared::Prepared;
 
 /// The callee for a caller alone: one store whose state is kept.
 const ONE: &str = "one";
@@ -30,10 +31,10 @@ pub enum Place {
     Host,
 }
 
-pub async fn serve_tcp() -> Result<(String, Runtime), Error> {
+pub async fn serve_tcp(guests: Prepared) -> Result<(String, Runtime), Error> {
     let listener = TcpTransportListener::bind("tcp://127.0.0.1:0").await?;
     let address = listener.address();
-    let runtime = callee().await?;
+    let runtime = callee(&guests).await?;
     benches::serve(&runtime, listener);
     Ok((address, runtime))
 }
@@ -44,11 +45,11 @@ pub fn tcp(address: &str) -> Result<Place, Error> {
 
 /// Serves on a socket file in a folder of its own, which goes when the returned value does.
 #[cfg(unix)]
-pub async fn serve_unix() -> Result<(String, (Runtime, tempfile::TempDir)), Error> {
+pub async fn serve_unix(guests: Prepared) -> Result<(String, (Runtime, tempfile::TempDir)), Error> {
     let folder = tempfile::tempdir()?;
     let listener = isorun::UnixTransportListener::bind(folder.path().join("callee.sock")).await?;
     let path = listener.local_address().path().display().to_string();
-    let runtime = callee().await?;
+    let runtime = callee(&guests).await?;
     benches::serve(&runtime, listener);
     Ok((path, (runtime, folder)))
 }
@@ -59,7 +60,7 @@ pub fn unix(path: &str) -> Result<Place, Error> {
 }
 
 #[cfg(not(unix))]
-pub async fn serve_unix() -> Result<(String, Runtime), Error> {
+pub async fn serve_unix(_guests: Prepared) -> Result<(String, Runtime), Error> {
     Err("this system has no Unix sockets".into())
 }
 
@@ -69,9 +70,9 @@ pub fn unix(_path: &str) -> Result<Place, Error> {
 }
 
 /// A runtime that has both callees.
-async fn callee() -> Result<Runtime, Error> {
-    let runtime = Runtime::new()?;
-    let component = runtime.load(guest(CALLEE)?)?;
+async fn callee(guests: &Prepared) -> Result<Runtime, Error> {
+    let runtime = guests.runtime()?;
+    let component = guests.load(&runtime, CALLEE)?;
     let many = Serving::Pool { size: WORKERS, queue_max: CALLERS, queue_ms: BATCH_MS_MAX };
     for (name, serving) in [(ONE, Serving::SINGLETON), (ALL, many)] {
         runtime.builder(&component).serving(serving).register_as(name).instantiate().await?;
@@ -88,13 +89,13 @@ pub struct Guest {
 }
 
 /// Starts the callers: an instance each, all of them on one connection if the place has any.
-pub async fn callers(place: Place, case: Function) -> Result<Callers<Guest>, Error> {
+pub async fn callers(place: Place, case: Function, guests: Prepared) -> Result<Callers<Guest>, Error> {
     let runtime = match &place {
-        Place::Local => callee().await?,
-        Place::Remote(_) | Place::Fused | Place::Host => Runtime::new()?,
+        Place::Local => callee(&guests).await?,
+        Place::Remote(_) | Place::Fused | Place::Host => guests.runtime()?,
     };
-    let provider = runtime.load(guest(CALLEE)?)?;
-    let component = runtime.load(guest(CALLER)?)?;
+    let provider = guests.load(&runtime, CALLEE)?;
+    let component = guests.load(&runtime, CALLER)?;
     let start = async |callee: &str| {
         let builder = linked(runtime.builder(&component).budget(batch()), &place, callee, &provider);
         let instance = builder.deadline_ms(BATCH_MS_MAX).instantiate().await?;

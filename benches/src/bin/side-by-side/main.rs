@@ -10,6 +10,7 @@ mod child;
 mod floor;
 mod isorun_side;
 mod measure;
+mod prepared;
 mod process;
 mod report;
 mod system;
@@ -19,6 +20,7 @@ mod wrpc;
 
 use std::fs::File;
 use std::io::{Write, stdout};
+use std::path::Path;
 use std::process::ExitCode;
 
 use benches::Function;
@@ -27,6 +29,7 @@ use clap::Parser;
 use crate::args::{Args, Cli, Role};
 use crate::child::{CALLERS, Error, callee, caller};
 use crate::isorun_side::{Place, callers};
+use crate::prepared::Prepared;
 use crate::report::Row;
 use crate::system::System;
 
@@ -34,8 +37,8 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.role {
         None => conduct(&cli.args),
-        Some(Role::Callee { system }) => serve(system),
-        Some(Role::Caller { system, case, address }) => call(system, case, &address),
+        Some(Role::Callee { system, prepared }) => serve(system, Prepared::at(prepared)),
+        Some(Role::Caller { system, case, address, prepared }) => call(system, case, &address, Prepared::at(prepared)),
     };
     if let Err(error) = outcome {
         eprintln!("side-by-side: {error}");
@@ -54,10 +57,12 @@ fn conduct(args: &Args) -> Result<(), Error> {
     if systems.iter().any(|system| system.is_wrpc()) {
         wrpc::build()?;
     }
+    let folder = tempfile::tempdir()?;
+    Prepared::make(folder.path())?;
     let mut rows = Vec::new();
     let mut failed = 0;
     for case in args.cases() {
-        let (measured, failures) = rounds(args, &systems, case);
+        let (measured, failures) = rounds(args, &systems, case, folder.path());
         rows.extend(measured);
         failed += failures;
     }
@@ -73,14 +78,14 @@ fn conduct(args: &Args) -> Result<(), Error> {
 
 /// Measures every system once in each round, each round beginning with another, so that none is always the first or the
 /// last; gives the rows, and how many measurements failed.
-fn rounds(args: &Args, systems: &[System], case: Function) -> (Vec<Row>, usize) {
+fn rounds(args: &Args, systems: &[System], case: Function, prepared: &Path) -> (Vec<Row>, usize) {
     let mut rows: Vec<_> = systems.iter().map(|&system| Row { case, system, samples: Vec::new() }).collect();
     let mut failed = 0;
     for round in 0..args.rounds {
         eprintln!("{}: round {} of {}", case.name(), round + 1, args.rounds);
         for place in 0..rows.len() {
             let place = (place + round as usize) % systems.len();
-            match measure::sample(systems[place], case, args.seconds) {
+            match measure::sample(systems[place], case, args.seconds, prepared) {
                 Ok(sample) => rows[place].samples.push(sample),
                 Err(error) => {
                     eprintln!("{}, {}: {error}", case.name(), systems[place].name());
@@ -101,11 +106,11 @@ fn machine() -> Result<String, Error> {
 }
 
 /// The process that serves a system.
-fn serve(system: System) -> Result<(), Error> {
+fn serve(system: System, guests: Prepared) -> Result<(), Error> {
     match system {
         System::FloorTcp => callee(floor::serve()),
-        System::IsorunTcp => callee(isorun_side::serve_tcp()),
-        System::IsorunUnix => callee(isorun_side::serve_unix()),
+        System::IsorunTcp => callee(isorun_side::serve_tcp(guests)),
+        System::IsorunUnix => callee(isorun_side::serve_unix(guests)),
         System::Tonic => callee(tonic_side::serve()),
         System::Tarpc => callee(tarpc_side::serve()),
         System::IsorunLocal | System::IsorunFused | System::HostFunc | System::WrpcTcp | System::WrpcQuic => {
@@ -115,14 +120,14 @@ fn serve(system: System) -> Result<(), Error> {
 }
 
 /// The process that calls a system.
-fn call(system: System, case: Function, address: &str) -> Result<(), Error> {
+fn call(system: System, case: Function, address: &str, guests: Prepared) -> Result<(), Error> {
     match system {
         System::FloorTcp => caller(floor::connect(address)),
-        System::IsorunTcp => caller(callers(isorun_side::tcp(address)?, case)),
-        System::IsorunUnix => caller(callers(isorun_side::unix(address)?, case)),
-        System::IsorunLocal => caller(callers(Place::Local, case)),
-        System::IsorunFused => caller(callers(Place::Fused, case)),
-        System::HostFunc => caller(callers(Place::Host, case)),
+        System::IsorunTcp => caller(callers(isorun_side::tcp(address)?, case, guests)),
+        System::IsorunUnix => caller(callers(isorun_side::unix(address)?, case, guests)),
+        System::IsorunLocal => caller(callers(Place::Local, case, guests)),
+        System::IsorunFused => caller(callers(Place::Fused, case, guests)),
+        System::HostFunc => caller(callers(Place::Host, case, guests)),
         System::Tonic => caller(tonic_side::connect(address, case)),
         System::Tarpc => caller(tarpc_side::connect(address, case)),
         System::WrpcTcp | System::WrpcQuic => Err(format!("this program doesn't call {}", system.name()).into()),

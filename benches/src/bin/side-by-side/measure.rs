@@ -1,5 +1,6 @@
 //! One measurement of one system: first one caller, then 64 at once.
 
+use std::path::Path;
 use std::time::Duration;
 
 use benches::Function;
@@ -48,8 +49,8 @@ impl Batch {
 }
 
 /// Starts the processes of a system and measures it, for about `seconds` each time.
-pub fn sample(system: System, case: Function, seconds: f64) -> Result<Sample, Error> {
-    let mut pair = Pair::start(system, case)?;
+pub fn sample(system: System, case: Function, seconds: f64, prepared: &Path) -> Result<Sample, Error> {
+    let mut pair = Pair::start(system, case, prepared)?;
     let one = batch(&mut pair, Who::One, seconds)?;
     let all = batch(&mut pair, Who::All, seconds)?;
     let (caller, callee) = pair.usage()?;

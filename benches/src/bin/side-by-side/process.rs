@@ -1,6 +1,7 @@
 //! The measured processes, as the conductor holds them.
 
 use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
@@ -98,12 +99,12 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// Starts them and waits until they are connected.
-    pub fn start(system: System, case: Function) -> Result<Self, Error> {
+    /// Starts them and waits until they are connected; `prepared` is where the guests are.
+    pub fn start(system: System, case: Function, prepared: &Path) -> Result<Self, Error> {
         let mut callee = None;
         let mut address = String::new();
         if system.has_callee() {
-            let mut child = Child::start("callee", command(system)?.args(["callee", system.name()]))?;
+            let mut child = Child::start("callee", &mut command(system, &["callee", system.name()], prepared)?)?;
             address = child.answer(LISTENING)?;
             callee = Some(child);
         }
@@ -111,7 +112,7 @@ impl Pair {
             address = floor::with_sizes(&address, case)?;
         }
         let words = ["caller", system.name(), case.name(), &address];
-        let mut caller = Child::start("caller", command(system)?.args(words))?;
+        let mut caller = Child::start("caller", &mut command(system, &words, prepared)?)?;
         caller.answer(READY)?;
         Ok(Self { caller, callee })
     }
@@ -141,7 +142,12 @@ impl Pair {
 }
 
 /// This very program, or wRPC's side.
-fn command(system: System) -> Result<Command, Error> {
+fn command(system: System, words: &[&str], prepared: &Path) -> Result<Command, Error> {
     let program = if system.is_wrpc() { wrpc::program()? } else { std::env::current_exe()? };
-    Ok(Command::new(program))
+    let mut command = Command::new(program);
+    command.args(words);
+    if !system.is_wrpc() {
+        command.arg("--prepared").arg(prepared);
+    }
+    Ok(command)
 }
