@@ -14,6 +14,7 @@ mod plan;
 mod pure;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use std::future::ready;
 use std::sync::Arc;

@@ -283,8 +283,12 @@ impl<T> Guest for &mut LowerContext<'_, T> {
         self.realloc(0, 0, align, bytes)
     }
 
+    fn is_utf8(&self) -> bool {
+        encoding(self.options().string_encoding) == Encoding::Utf8
+    }
+
     fn text(&mut self, text: &[u8]) -> Result<(u32, u32)> {
-        if encoding(self.options().string_encoding) == Encoding::Utf8 {
+        if self.is_utf8() {
             let at = self.allot(1, text.len())?;
             self.memory()[at..][..text.len()].copy_from_slice(text);
             return Ok((u32::try_from(at)?, u32::try_from(text.len())?));

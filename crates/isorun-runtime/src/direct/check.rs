@@ -5,7 +5,8 @@
 
 use neopack::{Tag, VALUE_BYTES_MAX};
 
-use super::plan::{Field, Form, Kind, Plan, Rows, Scalar, Want};
+use super::plan::{Field, Form, Kind, Node, Plan, Rows, Scalar, Want};
+use super::text::is_utf8;
 use crate::codec::{NAN_32, NAN_64};
 
 /// The bytes are not the packed form of the plan's values.
@@ -38,12 +39,12 @@ impl<'a> Checker<'a> {
     fn value(&mut self, node: u32) -> Checked {
         let node = self.plan.node(node);
         match &node.kind {
-            Kind::Scalar(scalar) => self.scalar(*scalar)?,
-            Kind::Enum { cases } => wanted(self.tagged(Tag::Enum)? < *cases)?,
-            Kind::Flags { mask } => wanted(self.tagged(Tag::Flags)? & !mask == 0)?,
+            Kind::Scalar(_) | Kind::Enum { .. } | Kind::Flags { .. } => {
+                self.rest = scalar(node, self.rest)?;
+            }
             Kind::Text => {
                 let text = self.body(Tag::Str)?;
-                wanted(std::str::from_utf8(text).is_ok())?;
+                wanted(is_utf8(text))?;
             }
             Kind::Bytes => {
                 self.body(Tag::Bytes)?;
@@ -82,8 +83,23 @@ impl<'a> Checker<'a> {
     fn fields(&mut self, fields: &[Field]) -> Checked {
         let body = self.body(Tag::Struct)?;
         let outer = std::mem::replace(&mut self.rest, body);
-        for field in fields {
-            self.value(field.node)?;
+        let mut next = 0;
+        while let Some(field) = fields.get(next) {
+            match field.scalars as usize {
+                0 => {
+                    self.value(field.node)?;
+                    next += 1;
+                }
+                count => {
+                    let plan = self.plan;
+                    let mut rest = self.rest;
+                    for field in fields.get(next..next + count).ok_or(Refused)? {
+                        rest = scalar(plan.node(field.node), rest)?;
+                    }
+                    self.rest = rest;
+                    next += count;
+                }
+            }
         }
         self.leave(outer)
     }
@@ -105,21 +121,6 @@ impl<'a> Checker<'a> {
         wanted(self.rest.is_empty())?;
         self.rest = outer;
         Ok(())
-    }
-
-    fn scalar(&mut self, scalar: Scalar) -> Checked {
-        let [tag] = self.take()?;
-        wanted(tag == scalar.tag())?;
-        match scalar {
-            Scalar::Bool => wanted(self.take::<1>()?[0] <= 1),
-            Scalar::Char => wanted(char::from_u32(self.number()?).is_some()),
-            Scalar::F32 => wanted(is_canonical_32(self.number()?)),
-            Scalar::F64 => wanted(is_canonical_64(u64::from_le_bytes(self.take()?))),
-            Scalar::U8 | Scalar::S8 => self.take::<1>().map(drop),
-            Scalar::U16 | Scalar::S16 => self.take::<2>().map(drop),
-            Scalar::U32 | Scalar::S32 => self.take::<4>().map(drop),
-            Scalar::U64 | Scalar::S64 => self.take::<8>().map(drop),
-        }
     }
 
     /// Reads rows of that shape; how many there are.
@@ -154,9 +155,9 @@ impl<'a> Checker<'a> {
     }
 
     fn take<const N: usize>(&mut self) -> Checked<[u8; N]> {
-        let (taken, rest) = self.rest.split_first_chunk::<N>().ok_or(Refused)?;
+        let (taken, rest) = front(self.rest)?;
         self.rest = rest;
-        Ok(*taken)
+        Ok(taken)
     }
 
     fn number(&mut self) -> Checked<u32> {
@@ -176,6 +177,53 @@ impl<'a> Checker<'a> {
         self.rest = rest;
         Ok(body)
     }
+}
+
+/// Reads one tagged scalar from the front of `rest`; what comes after it.
+#[inline]
+fn scalar<'a>(node: &Node, rest: &'a [u8]) -> Checked<&'a [u8]> {
+    let (tag, of) = match node.kind {
+        Kind::Scalar(scalar) => (scalar.tag(), scalar),
+        Kind::Enum { .. } => (Tag::Enum as u8, Scalar::U32),
+        Kind::Flags { .. } => (Tag::Flags as u8, Scalar::U32),
+        // Nothing else is one.
+        _ => return Err(Refused),
+    };
+    match of.width() {
+        1 => {
+            let ([found, byte], rest) = front(rest)?;
+            wanted(found == tag && (of != Scalar::Bool || byte <= 1))?;
+            Ok(rest)
+        }
+        2 => {
+            let ([found, _, _], rest) = front(rest)?;
+            wanted(found == tag)?;
+            Ok(rest)
+        }
+        4 => {
+            let ([found, a, b, c, d], rest) = front(rest)?;
+            let bits = u32::from_le_bytes([a, b, c, d]);
+            let is = match node.kind {
+                Kind::Enum { cases } => bits < cases,
+                Kind::Flags { mask } => bits & !mask == 0,
+                Kind::Scalar(Scalar::Char) => char::from_u32(bits).is_some(),
+                Kind::Scalar(Scalar::F32) => is_canonical_32(bits),
+                _ => true,
+            };
+            wanted(found == tag && is)?;
+            Ok(rest)
+        }
+        _ => {
+            let ([found, bits @ ..], rest) = front::<9>(rest)?;
+            wanted(found == tag && (of != Scalar::F64 || is_canonical_64(u64::from_le_bytes(bits))))?;
+            Ok(rest)
+        }
+    }
+}
+
+fn front<const N: usize>(rest: &[u8]) -> Checked<([u8; N], &[u8])> {
+    let (taken, rest) = rest.split_first_chunk::<N>().ok_or(Refused)?;
+    Ok((*taken, rest))
 }
 
 fn wanted(is: bool) -> Checked {

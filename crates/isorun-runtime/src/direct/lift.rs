@@ -8,6 +8,7 @@ use neopack::{Tag, VALUE_BYTES_MAX};
 use wasmtime::{Result, bail};
 
 use super::plan::{Field, Form, Kind, Node, Plan, Rows, Scalar, Want};
+use super::text::is_utf8;
 use crate::codec::{NAN_32, NAN_64};
 
 /// Core values, as a guest passes them.
@@ -113,10 +114,49 @@ impl<'a, F: FnMut(usize) -> Result<()>> Lifter<'a, F> {
 
     fn fields(&mut self, fields: &[Field], image: &[u8]) -> Lifted {
         let head = self.open(Tag::Struct);
-        for field in fields {
-            self.value(field.node, &image[field.at as usize..])?;
+        let mut next = 0;
+        while let Some(field) = fields.get(next) {
+            match field.scalars as usize {
+                0 => {
+                    self.value(field.node, &image[field.at as usize..])?;
+                    next += 1;
+                }
+                count => {
+                    self.scalars(&fields[next..next + count], image)?;
+                    next += count;
+                }
+            }
         }
         self.close(head);
+        Ok(())
+    }
+
+    /// Packs scalars that lie side by side, a few at a time.
+    fn scalars(&mut self, fields: &[Field], image: &[u8]) -> Lifted {
+        for fields in fields.chunks(TOGETHER) {
+            let (mut items, mut len) = ([0; TOGETHER * TAGGED_MAX], 0);
+            for field in fields {
+                let image = &image[field.at as usize..];
+                let node = self.plan.node(field.node);
+                let (tag, bits, wire) = match &node.kind {
+                    Kind::Scalar(scalar) => {
+                        let bits = checked(*scalar, little(image, scalar.width()))?;
+                        (scalar.tag(), bits, 1 + scalar.width() as usize)
+                    }
+                    Kind::Enum { cases } => {
+                        (Tag::Enum as u8, below(little(image, node.size) as u32, *cases)?.into(), TAGGED)
+                    }
+                    Kind::Flags { mask } => (Tag::Flags as u8, (little(image, node.size) as u32 & mask).into(), TAGGED),
+                    // Nothing else is a scalar.
+                    _ => continue,
+                };
+                // All eight bytes are a move; what is too many the next item takes.
+                items[len] = tag;
+                items[len + 1..][..8].copy_from_slice(&bits.to_le_bytes());
+                len += wire;
+            }
+            self.out.extend_from_slice(&items[..len]);
+        }
         Ok(())
     }
 
@@ -333,27 +373,33 @@ impl<'a, F: FnMut(usize) -> Result<()>> Lifter<'a, F> {
         (self.charge)(bytes)?;
         // Packed, a text takes half of its bytes or more.
         self.fits(bytes / 2)?;
-        let head = self.open(Tag::Str);
         match self.encoding {
             Encoding::Utf8 => {
-                let text = std::str::from_utf8(text).map_err(wasmtime::Error::from)?;
+                if !is_utf8(text) {
+                    // Says where.
+                    std::str::from_utf8(text).map_err(wasmtime::Error::from)?;
+                }
                 self.fits(text.len())?;
-                self.out.extend_from_slice(text.as_bytes());
+                self.tagged(Tag::Str, text.len() as u32);
+                self.out.extend_from_slice(text);
             }
             Encoding::Latin1OrUtf16 if !tagged_wide => {
+                let head = self.open(Tag::Str);
                 for byte in text {
                     self.out.extend_from_slice(char::from(*byte).encode_utf8(&mut [0; 2]).as_bytes());
                 }
+                self.close(head);
             }
             Encoding::Utf16 | Encoding::Latin1OrUtf16 => {
+                let head = self.open(Tag::Str);
                 let (units, _) = text.as_chunks::<2>();
                 for c in char::decode_utf16(units.iter().map(|unit| u16::from_le_bytes(*unit))) {
                     let c = c.map_err(wasmtime::Error::from)?;
                     self.out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
                 }
+                self.close(head);
             }
         }
-        self.close(head);
         Ok(())
     }
 
@@ -418,12 +464,20 @@ impl<'a, F: FnMut(usize) -> Result<()>> Lifter<'a, F> {
     }
 }
 
+/// Scalars that are put together before they are written.
+const TOGETHER: usize = 16;
+/// Bytes of a tag and the widest scalar.
+const TAGGED_MAX: usize = 9;
+/// Bytes of a tag and the number after it, whatever its width in memory.
+const TAGGED: usize = 5;
+
 /// In a length of Latin-1 or UTF-16: it is UTF-16.
 const UTF16_TAG: u32 = 1 << 31;
 
 /// A little-endian number of that many bytes.
 ///
 /// It goes by the type's own width, which the image was cut to.
+#[inline]
 fn little(image: &[u8], width: u32) -> u64 {
     match width {
         1 => image[0].into(),

@@ -13,6 +13,8 @@ pub(super) trait Guest {
     fn memory(&mut self) -> &mut [u8];
     /// Bytes in its memory that it allots, aligned as asked.
     fn allot(&mut self, align: u32, bytes: usize) -> Result<usize>;
+    /// Whether it encodes text as the wire does.
+    fn is_utf8(&self) -> bool;
     /// Puts a text into its memory, encoded as it wants: pointer and length.
     fn text(&mut self, text: &[u8]) -> Result<(u32, u32)>;
 }
@@ -22,11 +24,13 @@ pub(super) struct Lowerer<'a, G> {
     plan: &'a Plan,
     rest: &'a [u8],
     guest: G,
+    /// Whether the guest's texts are as the wire's; asked when there is the first.
+    utf8: Option<bool>,
 }
 
 impl<'a, G: Guest> Lowerer<'a, G> {
     pub(super) fn new(plan: &'a Plan, packed: &'a [u8], guest: G) -> Self {
-        Self { plan, rest: packed, guest }
+        Self { plan, rest: packed, guest, utf8: None }
     }
 
     /// Gives the values flat; `slots` are all zero, and as many as the values take.
@@ -59,8 +63,7 @@ impl<'a, G: Guest> Lowerer<'a, G> {
         let mut next = 0;
         while let Some(field) = fields.get(next) {
             match field.scalars as usize {
-                // One alone is looked up like anything else.
-                0 | 1 => {
+                0 => {
                     self.value(field.node, at + field.at as usize)?;
                     next += 1;
                 }
@@ -77,17 +80,39 @@ impl<'a, G: Guest> Lowerer<'a, G> {
     fn scalars(&mut self, fields: &[Field], at: usize) -> Result<()> {
         let (Some(first), Some(last)) = (fields.first(), fields.last()) else { return Ok(()) };
         let (from, to) = (first.at as usize, (last.at + self.plan.node(last.node).size) as usize);
-        let Self { plan, rest, guest } = self;
-        let memory = guest.memory();
-        let room = memory.get_mut(at + from..).and_then(|room| room.get_mut(..to - from)).ok_or_else(bug)?;
+        let (mut items, rest) = self.rest.split_at_checked(first.wire as usize).ok_or_else(bug)?;
+        self.rest = rest;
+        let plan = self.plan;
+        let room = self.room(at + from, to - from)?;
         for field in fields {
             let node = plan.node(field.node);
-            let width = node.size as usize;
-            let wire = if let Kind::Scalar(_) = node.kind { 1 + width } else { TAGGED_BYTES };
-            let (item, after) = rest.split_at_checked(wire).ok_or_else(bug)?;
-            *rest = after;
-            room[field.at as usize - from..][..width].copy_from_slice(&item[1..=width]);
+            let room = &mut room[field.at as usize - from..];
+            // Copies of a width that is known here are a move each.
+            match node.size {
+                1 => put::<1>(room, items)?,
+                2 => put::<2>(room, items)?,
+                4 => put::<4>(room, items)?,
+                _ => put::<8>(room, items)?,
+            }
+            items = items.get(node.wire().ok_or_else(bug)? as usize..).ok_or_else(bug)?;
         }
+        Ok(())
+    }
+
+    /// Puts a text into memory of its own, and its pointer and length at `at`, looking up the memory once for both.
+    fn text(&mut self, at: usize) -> Result<()> {
+        let text = self.body()?;
+        let Self { guest, utf8, .. } = self;
+        if !*utf8.get_or_insert_with(|| guest.is_utf8()) {
+            let (pointer, length) = self.guest.text(text)?;
+            return self.put(at, u64::from(pointer) | u64::from(length) << 32, 8);
+        }
+        let to = self.guest.allot(1, text.len())?;
+        let (pointer, length) = pair(to, text.len())?;
+        let memory = self.guest.memory();
+        memory.get_mut(to..).and_then(|room| room.get_mut(..text.len())).ok_or_else(bug)?.copy_from_slice(text);
+        let place = memory.get_mut(at..).and_then(|room| room.first_chunk_mut()).ok_or_else(bug)?;
+        *place = (u64::from(pointer) | u64::from(length) << 32).to_le_bytes();
         Ok(())
     }
 
@@ -104,7 +129,8 @@ impl<'a, G: Guest> Lowerer<'a, G> {
                 let (_, number) = self.tagged()?;
                 self.put(at, number.into(), node.size)?;
             }
-            Kind::Text | Kind::Bytes | Kind::Rows(_) | Kind::List { .. } | Kind::Map { .. } => {
+            Kind::Text => self.text(at)?,
+            Kind::Bytes | Kind::Rows(_) | Kind::List { .. } | Kind::Map { .. } => {
                 let (pointer, length) = self.pointed(node)?;
                 self.put(at, u64::from(pointer) | u64::from(length) << 32, 8)?;
             }
@@ -341,8 +367,12 @@ impl<'a, G: Guest> Lowerer<'a, G> {
     }
 }
 
-/// Bytes of a tag and the number after it, whatever its width in memory.
-const TAGGED_BYTES: usize = 5;
+/// Puts the number behind the tag at the front of `item`.
+fn put<const N: usize>(room: &mut [u8], item: &[u8]) -> Result<()> {
+    let bits = item.get(1..).and_then(|bits| bits.first_chunk::<N>()).ok_or_else(bug)?;
+    *room.first_chunk_mut::<N>().ok_or_else(bug)? = *bits;
+    Ok(())
+}
 
 /// Puts rows where their items belong, leaving what lies between values as it is.
 fn put_rows(rows: &Rows, bytes: &[u8], room: &mut [u8]) {

@@ -32,9 +32,14 @@ pub(super) struct Node {
 }
 
 impl Node {
-    /// Whether a value is one number in memory, and a tag and that number on the wire.
-    pub(super) fn is_scalar(&self) -> bool {
-        matches!(self.kind, Kind::Scalar(_) | Kind::Enum { .. } | Kind::Flags { .. })
+    /// Bytes on the wire of a value that is one number in memory, and a tag and that number there.
+    pub(super) fn wire(&self) -> Option<u32> {
+        match self.kind {
+            Kind::Scalar(scalar) => Some(1 + scalar.width()),
+            // Whatever its width in memory.
+            Kind::Enum { .. } | Kind::Flags { .. } => Some(5),
+            _ => None,
+        }
     }
 }
 
@@ -45,6 +50,8 @@ pub(super) struct Field {
     pub(super) node: u32,
     /// Fields from this one on, itself included, that are single scalars, so that their memory is looked up once.
     pub(super) scalars: u32,
+    /// Bytes of all of those on the wire, tags included.
+    pub(super) wire: u32,
 }
 
 /// What kind of type a node is, with what its translation needs.
@@ -322,15 +329,18 @@ impl Maker<'_> {
         for node in parts {
             let part = &self.nodes[*node as usize];
             let at = size.checked_next_multiple_of(part.align)?;
-            fields.push(Field { at, node: *node, scalars: 0 });
+            fields.push(Field { at, node: *node, scalars: 0, wire: 0 });
             size = at.checked_add(part.size)?;
             align = align.max(part.align);
             flat = flat.saturating_add(part.flat);
         }
-        let mut scalars = 0;
+        let (mut scalars, mut wire) = (0, 0_u32);
         for field in fields.iter_mut().rev() {
-            scalars = if self.nodes[field.node as usize].is_scalar() { scalars + 1 } else { 0 };
-            field.scalars = scalars;
+            (scalars, wire) = match self.nodes[field.node as usize].wire() {
+                Some(bytes) => (scalars + 1, wire.checked_add(bytes)?),
+                None => (0, 0),
+            };
+            (field.scalars, field.wire) = (scalars, wire);
         }
         Some((fields.into(), size.checked_next_multiple_of(align)?, align, flat))
     }

@@ -34,6 +34,10 @@ impl Guest for &mut Bytes {
         Ok(at)
     }
 
+    fn is_utf8(&self) -> bool {
+        true
+    }
+
     fn text(&mut self, text: &[u8]) -> Result<(u32, u32)> {
         let at = self.allot(1, text.len())?;
         self.memory()[at..][..text.len()].copy_from_slice(text);
