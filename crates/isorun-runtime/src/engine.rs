@@ -296,6 +296,14 @@ fn make(is_concurrent: bool, pool: Option<PoolingAllocationConfig>) -> Result<En
     Ok(engine)
 }
 
+/// Ticks of all engines' clocks.
+static TICKS: AtomicU64 = AtomicU64::new(0);
+
+/// A number that has changed by the time that the epoch of any store has.
+pub(crate) fn ticks() -> u64 {
+    TICKS.load(Ordering::Relaxed)
+}
+
 /// Advances the epoch for as long as somebody holds the engine.
 fn tick(engine: &Engine) -> Result<(), LoadError> {
     let weak = engine.weak();
@@ -303,6 +311,7 @@ fn tick(engine: &Engine) -> Result<(), LoadError> {
         .name("isorun-epoch".into())
         .spawn(move || {
             while let Some(engine) = weak.upgrade() {
+                TICKS.fetch_add(1, Ordering::Relaxed);
                 engine.increment_epoch();
                 drop(engine);
                 std::thread::sleep(Duration::from_millis(EPOCH_MS));

@@ -11,6 +11,7 @@ use isorun_core::{Budget, CallContext, Fault, InstanceUid, Trace};
 use wasmtime::{AsContextMut, Engine, Store, StoreContextMut, UpdateDeadline};
 
 use self::flights::Flights;
+use crate::engine::{EPOCH_MS, ticks};
 use crate::limiter::WasmResourceLimiter;
 use crate::stub::Out;
 use crate::system::SystemComponent;
@@ -105,6 +106,8 @@ pub(crate) struct Underway {
     pub(crate) trace: Trace,
     wall_until: Instant,
     wall_ms: u64,
+    /// What the clock said at its tick of that number.
+    clock: (u64, Instant),
     /// What this store may burn in this call.
     own_limit: u64,
     /// What this store and all below it may burn in this call.
@@ -147,6 +150,7 @@ impl Underway {
             trace: Trace::default(),
             wall_until: now + Duration::from_millis(budget.wall_ms),
             wall_ms: budget.wall_ms,
+            clock: (ticks(), now),
             own_limit: budget.fuel,
             tree_limit: budget.fuel_tree,
             own_spent: 0,
@@ -169,6 +173,15 @@ impl Underway {
     /// The limit that a store without fuel has met.
     pub(crate) fn fuel_limit(&self) -> u64 {
         self.own_limit.min(self.tree_limit)
+    }
+
+    /// The time as of the clock's last tick, or later: a look at the clock costs a short call a tenth.
+    pub(crate) fn lately(&mut self) -> Instant {
+        let tick = ticks();
+        if self.clock.0 != tick {
+            self.clock = (tick, Instant::now());
+        }
+        self.clock.1
     }
 
     pub(crate) fn wall_until(&self) -> Instant {
@@ -204,7 +217,12 @@ pub(crate) fn new_store(
     store.set_max_component_handles(budget.max_handles as usize);
     store.epoch_deadline_callback(|mut cx| {
         let call = &mut cx.data_mut().call;
-        if Instant::now() >= call.wall_until {
+        let now = Instant::now();
+        if call.in_place == InPlace::Yes {
+            // It began without a look at the clock, and before the tick before this one.
+            call.wall_until = now + Duration::from_millis(call.wall_ms.saturating_sub(EPOCH_MS));
+        }
+        if now >= call.wall_until {
             return Err(call.out_of_time().into());
         }
         match call.in_place {
@@ -237,7 +255,8 @@ pub(crate) fn begin(
     let state = store.data_mut();
     state.limiter.take_refused();
     let wall_ms = state.limiter.budget().wall_ms;
-    let wall_until = Instant::now() + Duration::from_millis(wall_ms);
+    let clock = (ticks(), Instant::now());
+    let wall_until = clock.1 + Duration::from_millis(wall_ms);
     let chain = cx.chain.iter().copied().chain([uid]).collect();
     state.call = Underway {
         chain,
@@ -245,6 +264,7 @@ pub(crate) fn begin(
         trace: cx.trace,
         wall_until,
         wall_ms,
+        clock,
         own_limit: allowance.own,
         tree_limit: allowance.tree,
         own_spent: 0,
@@ -256,20 +276,15 @@ pub(crate) fn begin(
 }
 
 /// Makes a store ready for one call that is made on its caller's stack, and makes no calls of its own.
-pub(crate) fn begin_leaf(
-    store: &mut Store<HostState>,
-    wall_until: Instant,
-    own_limit: u64,
-    tree_limit: u64,
-) -> wasmtime::Result<()> {
+pub(crate) fn begin_leaf(store: &mut Store<HostState>, own_limit: u64, tree_limit: u64) -> wasmtime::Result<()> {
     let own = own_limit.min(tree_limit);
     store.set_fuel(own)?;
     // The first tick may come at once.
     store.set_epoch_deadline(2);
     let HostState { limiter, call, .. } = store.data_mut();
     limiter.take_refused();
-    // Nobody asks for the chain, the deadline or the trace of a call that goes no further.
-    call.wall_until = wall_until;
+    // Nobody asks for the chain, the deadline or the trace of a call that goes no further; its time begins with the first
+    // tick that it sees.
     call.own_limit = own_limit;
     call.tree_limit = tree_limit;
     call.own_spent = 0;

@@ -222,8 +222,8 @@ impl Stub {
         if let Err(error) = settle(store) {
             return Some(Err(error));
         }
-        let call = &store.data().call;
-        let now = Instant::now();
+        let call = &mut store.data_mut().call;
+        let now = call.lately();
         let deadline = call.deadline.min(self.to.deadline(now));
         let fuel = call.tree_left();
         Some(match short.call(self.index, now, deadline, fuel, args)? {

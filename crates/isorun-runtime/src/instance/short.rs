@@ -76,8 +76,8 @@ impl ShortWay {
 
     /// Makes a call that can be made at once, for a caller that has until `deadline` and so much fuel.
     ///
-    /// The arguments were packed by this process from the same types. `None` where the call has to wait, or might: then
-    /// nothing has happened.
+    /// `now` may be a tick of the clock old. The arguments were packed by this process from the same types. `None` where
+    /// the call has to wait, or might: then nothing has happened.
     pub(crate) fn call(
         &self,
         function: FunctionIndex,
@@ -105,29 +105,28 @@ impl Shared {
     }
 
     fn call_now(&self, at: usize, now: Instant, deadline: Instant, fuel: u64, args: Args<'_>) -> AtOnce {
-        let wall_until = now + self.wall;
         let held = match self.serving {
             Serving::Singleton { .. } => fuel >= self.fuel_needed(),
             // It gets what its caller has.
             Serving::PerCall { .. } | Serving::Pool { .. } => true,
         };
-        if !self.quick.is() || !held || wall_until > deadline {
+        if !self.quick.is() || !held || now + self.wall > deadline {
             return None;
         }
         match self.serving {
-            Serving::Singleton { .. } => self.call_singleton(at, wall_until, fuel, args),
-            Serving::PerCall { .. } => self.call_fresh(at, wall_until, fuel, args),
+            Serving::Singleton { .. } => self.call_singleton(at, fuel, args),
+            Serving::PerCall { .. } => self.call_fresh(at, fuel, args),
             Serving::Pool { .. } => None,
         }
     }
 
-    fn call_singleton(&self, at: usize, wall_until: Instant, fuel: u64, args: Args<'_>) -> AtOnce {
+    fn call_singleton(&self, at: usize, fuel: u64, args: Args<'_>) -> AtOnce {
         let mut slot = self.live.try_lock().ok()?;
         let Live { store, funcs, .. } = slot.as_mut()?;
         let Some(Some(Callable::Direct(func))) = funcs.get(at) else { return None };
         let args = args.of(func)?;
         let _running = Counted::up_to(&self.in_flight, usize::MAX);
-        if let Err(error) = begin_leaf(store, wall_until, self.budget.fuel, fuel) {
+        if let Err(error) = begin_leaf(store, self.budget.fuel, fuel) {
             *slot = None;
             return Some(Err(bug(&error)));
         }
@@ -144,7 +143,7 @@ impl Shared {
     }
 
     /// A whole call in a store of its own, its start included.
-    fn call_fresh(&self, at: usize, wall_until: Instant, fuel: u64, args: Args<'_>) -> AtOnce {
+    fn call_fresh(&self, at: usize, fuel: u64, args: Args<'_>) -> AtOnce {
         let _permit = self.at_once.try_acquire().ok()?;
         let _running = Counted::up_to(&self.in_flight, usize::MAX);
         let LinkedComponent { component, pre, systems } = &self.linked;
@@ -153,7 +152,7 @@ impl Shared {
             Ok(store) => store,
             Err(error) => return Some(Err(bug(&error))),
         };
-        if let Err(error) = begin_leaf(&mut store, wall_until, self.budget.fuel, fuel) {
+        if let Err(error) = begin_leaf(&mut store, self.budget.fuel, fuel) {
             return Some(Err(bug(&error)));
         }
         let instance = match pre.instantiate(&mut store) {
