@@ -24,6 +24,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("isorun-transport-quic", &["isorun-core", "isorun-tls"]),
     ("isorun-transport-nats", &["isorun-core"]),
     ("isorun-conformance", &["isorun-core"]),
+    ("isorun-simulator", &["isorun-core", "neopack", "neorpc"]),
     // layer 3
     ("isorun-system", &["isorun-core", "isorun-security", "isorun-runtime"]),
     ("isorun-nodes", &["isorun-core", "isorun-ledger", "isorun-runtime"]),

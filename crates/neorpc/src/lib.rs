@@ -53,7 +53,7 @@ mod limits;
 pub use bind::{BindFrame, BoundFrame, DescribeFrame, DescribedFrame, FunctionTable};
 pub use call::{CallFrame, Companions, FailureFrame, ReplyFrame, SelfContainedCall};
 pub use chunk::{CallInChunksFrame, ChunkFrame, CreditFrame, Payload, ReplyInChunksFrame};
-pub use connection::{Connection, Event, ProtocolError};
+pub use connection::{Connection, Event, Held, ProtocolError};
 pub use frame::{Frame, FrameError, Kind};
 pub use hello::{FEATURE_CHUNKS, FEATURE_GOING_AWAY, FEATURE_PING, Hello, PeerLimits};
 pub use id::{BindingId, RequestId};

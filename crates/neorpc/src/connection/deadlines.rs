@@ -20,6 +20,11 @@ impl Deadlines {
         self.0.peek().map(|Reverse(first)| *first)
     }
 
+    /// How many it keeps, those of requests that ended included.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(super) fn insert(&mut self, deadline: Instant, id: RequestId) {
         self.0.push(Reverse((deadline, id)));
     }
