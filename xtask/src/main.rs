@@ -7,6 +7,7 @@ mod guests;
 #[cfg(test)]
 mod layers;
 mod process;
+mod simulate;
 mod test;
 
 use std::process::ExitCode;
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["test", rest @ ..] => test::main(rest),
         ["check"] => check::main(),
+        ["simulate", rest @ ..] => simulate::main(rest),
         ["guests", rest @ ..] => guests::main(rest),
         [] | ["help" | "--help" | "-h", ..] => {
             print!("{HELP}");
@@ -44,6 +46,8 @@ usage: cargo xtask COMMAND
                         all tests (with cargo-nextest if it is installed) and doctests; ARGS go to the test runner.
                         NAME is rust-guests, c-guests, js-guests or py-guests; more than one may be left out
   check                 formatting, clippy, docs, cargo deny
+  simulate [--seeds N] [--from S] | --seed S [--trace]
+                        many hosts on a seeded network with faults; `simulate --help` says more
 
   guests rust           build the Rust guests, or find them in the cache, and print their folder
   guests js             the same for the JavaScript guests (node 20 or later, npm)

@@ -46,7 +46,7 @@ pub(crate) struct Plan {
 impl Plan {
     pub(crate) fn draw(rng: &mut Rng, options: &Options) -> Self {
         let hosts = options.hosts.unwrap_or_else(|| rng.usize(3..=8)).max(2);
-        let slowest = *pick(rng, &[200, 2_000, 20_000, 80_000]);
+        let slowest = *pick(rng, &[200, 1_000, 5_000, 50_000]);
         let limits = match rng.u32(..4) {
             0 => neorpc::PeerLimits {
                 frame_bytes_max: rng.usize(neorpc::FRAME_BYTES_MIN..200_000),
@@ -57,7 +57,7 @@ impl Plan {
         };
         Self {
             hosts,
-            work_us: options.work_ms.map_or_else(|| rng.u64(500_000..4_000_000), |ms| ms * 1000),
+            work_us: options.work_ms.map_or_else(|| rng.u64(500_000..3_000_000), |ms| ms * 1000),
             fault_us: options.faults.then(|| *pick(rng, &[60_000, 200_000, 800_000])),
             delay_us: (20, slowest),
             jitter_us: *pick(rng, &[0, 100, 1_000, slowest]),

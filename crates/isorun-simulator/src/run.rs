@@ -30,11 +30,13 @@ pub struct Options {
     pub faults: bool,
     /// Lines of trace that a failing run shows.
     pub trace_lines: usize,
+    /// Whether each line goes to stderr as it happens, of a run that keeps every promise too.
+    pub trace_all: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { hosts: None, work_ms: None, faults: true, trace_lines: TRACE_LINES }
+        Self { hosts: None, work_ms: None, faults: true, trace_lines: TRACE_LINES, trace_all: false }
     }
 }
 
@@ -181,9 +183,10 @@ pub fn simulate(
     options: &Options,
     make: &dyn Fn(&Setup) -> Box<dyn Application>,
 ) -> Result<Counts, Box<Broken>> {
-    once(seed, options, make, 0).or_else(|_| {
+    let quiet = if options.trace_all { Trace::told() } else { Trace::default() };
+    once(seed, options, make, quiet).or_else(|_| {
         // The same again, this time for people.
-        match once(seed, options, make, options.trace_lines) {
+        match once(seed, options, make, Trace::keeping(options.trace_lines)) {
             Err(broken) => Err(broken),
             Ok(_) => Err(Box::new(Broken {
                 seed,
@@ -253,11 +256,11 @@ fn once(
     seed: u64,
     options: &Options,
     make: &dyn Fn(&Setup) -> Box<dyn Application>,
-    trace_lines: usize,
+    trace: Trace,
 ) -> Result<Counts, Box<Broken>> {
     let mut rng = Rng::with_seed(seed);
     let plan = Plan::draw(&mut rng, options);
-    let mut world = World::new(seed, rng, plan, Trace::keeping(trace_lines));
+    let mut world = World::new(seed, rng, plan, trace);
     world.trace.note(0, || format!("{:?}", world.plan));
     let ran = catch_unwind(AssertUnwindSafe(|| world.run(make)));
     let promise = match ran {

@@ -6,8 +6,10 @@ use std::collections::VecDeque;
 #[derive(Debug, Default)]
 pub(crate) struct Trace {
     lines: VecDeque<String>,
-    /// Lines that are kept; 0 where none is written.
+    /// Lines that are kept.
     max: usize,
+    /// Each line goes to stderr at once.
+    told: bool,
     /// Lines that were written and have gone.
     pub(crate) dropped: usize,
 }
@@ -17,19 +19,28 @@ impl Trace {
         Self { max, ..Self::default() }
     }
 
+    /// Keeps nothing, and says all of it at once.
+    pub(crate) fn told() -> Self {
+        Self { told: true, ..Self::default() }
+    }
+
     pub(crate) fn is_on(&self) -> bool {
-        self.max > 0
+        self.max > 0 || self.told
     }
 
     pub(crate) fn note(&mut self, now: u64, line: impl FnOnce() -> String) {
-        if self.max == 0 {
+        if !self.is_on() {
             return;
         }
-        if self.lines.len() == self.max {
+        let line = format!("{:>6}.{:03} ms  {}", now / 1000, now % 1000, line());
+        if self.told {
+            eprintln!("{line}");
+        }
+        self.lines.push_back(line);
+        if self.lines.len() > self.max {
             self.lines.pop_front();
             self.dropped += 1;
         }
-        self.lines.push_back(format!("{:>6}.{:03} ms  {}", now / 1000, now % 1000, line()));
     }
 
     pub(crate) fn into_lines(self) -> Vec<String> {

@@ -133,7 +133,7 @@ impl Workload {
         let hops = host.random(4) as u8;
         let wait_us = 1 << host.random(18);
         let order = Order { hops, wait_us, reply_bytes: some_bytes(host) };
-        let time_us = (1 << (10 + host.random(12))) + host.random(1_000);
+        let time_us = (1 << (11 + host.random(11))) + host.random(1_000);
         let some = some_bytes(host);
         let call = Outgoing {
             to,
@@ -145,7 +145,7 @@ impl Workload {
             within: None,
         };
         if let Some(id) = host.call(call)
-            && host.random(6) == 0
+            && host.random(8) == 0
         {
             let us = 1 << host.random(18);
             self.wake(host, us, Timer::Cancel(id));
@@ -204,7 +204,7 @@ impl Workload {
 
 impl Application for Workload {
     fn start(&mut self, host: &mut Host<'_>) {
-        self.pace_us = 20_000 << host.random(4);
+        self.pace_us = 50_000 << host.random(3);
         let us = host.random(20_000);
         self.wake(host, us, Timer::Make);
     }
