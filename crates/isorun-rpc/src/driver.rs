@@ -124,7 +124,7 @@ impl Driver {
             let handled = core.connection.handle_timeout(now());
             router::act_locked(&self.shared, core, &mut Place::Driver(cx), &mut After::default());
             if let Err(error) = handled {
-                tracing::debug!(peer = %self.shared.identity, %error, "closing the connection");
+                self.shared.refusals.connection(&self.shared.identity, &error);
                 return Poll::Ready(());
             }
         }

@@ -55,13 +55,13 @@ impl Io {
                 Poll::Pending => return Turn::Idle,
                 Poll::Ready(Ok(Some(frame))) => frame,
                 Poll::Ready(Ok(None)) => return self.lost(shared, place, "the other end closed the connection"),
-                Poll::Ready(Err(error)) => return self.lost(shared, place, &error.to_string()),
+                Poll::Ready(Err(error)) => return self.broke(shared, place, &error),
             };
             let mut core = shared.core.lock();
             let handled = core.connection.handle_frame(now(), frame);
             router::act_locked(shared, core, place, &mut self.after);
             if let Err(error) = handled {
-                tracing::debug!(peer = %shared.identity, %error, "closing the connection");
+                shared.refusals.connection(&shared.identity, &error);
                 return Turn::Ended;
             }
         }
@@ -94,7 +94,7 @@ impl Io {
                         return Turn::Idle;
                     }
                 }
-                Poll::Ready(Err(error)) => return self.lost(shared, place, &error.to_string()),
+                Poll::Ready(Err(error)) => return self.broke(shared, place, &error),
                 Poll::Pending => {
                     self.flushing = true;
                     if taken == 0 {
@@ -125,6 +125,11 @@ impl Io {
         // Handing a frame out may have found its deadline over.
         router::act_locked(shared, core, place, &mut self.after);
         if bytes < QUEUE_BYTES && self.queue.len() < QUEUE_FRAMES { Turn::Idle } else { Turn::More }
+    }
+
+    fn broke(&mut self, shared: &Arc<Shared>, place: &mut Place<'_, '_>, error: &TransportError) -> Turn {
+        shared.refusals.channel(&shared.identity, error);
+        self.lost(shared, place, &error.to_string())
     }
 
     fn lost(&mut self, shared: &Arc<Shared>, place: &mut Place<'_, '_>, cause: &str) -> Turn {

@@ -67,6 +67,7 @@ mod link;
 mod once;
 mod options;
 mod peer;
+mod refusals;
 mod remote;
 mod renew;
 mod router;

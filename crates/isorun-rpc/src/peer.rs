@@ -21,6 +21,7 @@ use crate::bell::Bell;
 use crate::driver::Driver;
 use crate::io::{Io, Turn};
 use crate::options::PeerOptions;
+use crate::refusals::Refusals;
 use crate::remote::RemoteInstance;
 use crate::router::Place;
 
@@ -48,6 +49,7 @@ pub(crate) struct Shared {
     pub(crate) runtime: tokio::runtime::Handle,
     pub(crate) identity: PeerIdentity,
     pub(crate) options: PeerOptions,
+    pub(crate) refusals: Arc<Refusals>,
     closed: AtomicBool,
     leaving: AtomicBool,
     gone: watch::Sender<bool>,
@@ -131,18 +133,23 @@ impl Peer {
     }
 
     async fn start(channel: Box<dyn Channel>, connection: Connection, options: PeerOptions) -> Result<Self, Failure> {
-        let Starting { peer, opened, driver: _ } = Self::begin(channel, connection, options);
+        let Starting { peer, opened, driver: _ } = Self::begin(channel, connection, options, Arc::default());
         opened.await.unwrap_or_else(|_| Err(not_sent("the connection ended".to_owned())))?;
         Ok(peer)
     }
 
     /// As [`accept`](Self::accept), waiting for nothing.
-    pub(crate) fn accepting(channel: Box<dyn Channel>, options: PeerOptions) -> Starting {
+    pub(crate) fn accepting(channel: Box<dyn Channel>, options: PeerOptions, refusals: Arc<Refusals>) -> Starting {
         let connection = Connection::accept(now(), options.limits);
-        Self::begin(channel, connection, options)
+        Self::begin(channel, connection, options, refusals)
     }
 
-    fn begin(channel: Box<dyn Channel>, connection: Connection, options: PeerOptions) -> Starting {
+    fn begin(
+        channel: Box<dyn Channel>,
+        connection: Connection,
+        options: PeerOptions,
+        refusals: Arc<Refusals>,
+    ) -> Starting {
         let (open, opened) = oneshot::channel();
         let core = Core {
             connection,
@@ -168,6 +175,7 @@ impl Peer {
             bell,
             runtime: tokio::runtime::Handle::current(),
             options,
+            refusals,
             closed: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
             gone: watch::Sender::new(false),

@@ -192,6 +192,9 @@ impl Incoming {
             called.unwrap_or_else(|_| Some(Err(stopped().into())))
         });
         if let Some(Some(answer)) = now {
+            if let Err(failed) = &answer {
+                shared.refusals.call(&shared.identity, &failed.failure);
+            }
             let mut core = shared.core.lock();
             core.connection.answer_call(id, answer);
             note(&mut core, binding, started);
@@ -293,6 +296,7 @@ fn act_on(shared: &Arc<Shared>, core: &mut Core, event: Event, place: &Place<'_,
             });
         }
         Event::IncomingCancelled { id } => after.stops.extend(core.tasks.remove(&id).flatten()),
+        Event::Refused { failure, .. } => shared.refusals.call(&shared.identity, &failure),
         Event::Unbound { binding } => after.bounds.extend(core.bindings.remove(&binding).map(|served| served.bound)),
         // An event that this version does not know asks nothing of it.
         _ => {}
@@ -366,6 +370,7 @@ impl Serving {
 
     fn answer_bind(self, result: Result<Arc<dyn Bound>, Failure>) {
         let id = self.id;
+        self.refused(result.as_ref().err());
         self.answer(|core| match result {
             Ok(bound) => match core.connection.answer_bind(id, Ok(())) {
                 Some(binding) => {
@@ -383,12 +388,20 @@ impl Serving {
 
     fn answer_describe(self, result: Result<Bytes, Failure>) {
         let id = self.id;
+        self.refused(result.as_ref().err());
         self.answer(|core| core.connection.answer_describe(id, result));
     }
 
     fn answer_call(self, result: Result<Reply, CallFailed>) {
         let id = self.id;
+        self.refused(result.as_ref().err().map(|failed| &failed.failure));
         self.answer(|core| core.connection.answer_call(id, result));
+    }
+
+    fn refused(&self, failure: Option<&Failure>) {
+        if let Some(failure) = failure {
+            self.shared.refusals.call(&self.shared.identity, failure);
+        }
     }
 
     /// Answers; what is left over is dropped without the lock.

@@ -12,6 +12,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::options::{PeerOptions, ServeOptions};
 use crate::peer::{Peer, Starting, not_sent};
+use crate::refusals::Refusals;
 
 /// A moment's rest after a connection that could not be accepted, in milliseconds: the cause may be a shortage.
 const ACCEPT_REST_MS: u64 = 10;
@@ -19,7 +20,8 @@ const ACCEPT_REST_MS: u64 = 10;
 /// Serves `directory` to everybody who connects, until the listener closes; dropping the future closes all connections.
 ///
 /// Of more than `connections_max` connections, each is closed as it comes. A connection that does not say hello in time
-/// is closed too.
+/// is closed too. What is refused, connections and calls alike, is logged with its reason and its peer: a few lines for
+/// each reason and second, then how many more there were.
 pub async fn serve(listener: Box<dyn Listener>, directory: Arc<dyn Directory>, options: ServeOptions) {
     serve_until(listener, directory, options, pending()).await;
 }
@@ -61,6 +63,8 @@ pub async fn serve_until(
     let ServeOptions { mut peer, connections_max, drain_ms } = options;
     peer.directory = Some(directory);
     let drain = watch::Sender::new(false);
+    let refusals = Arc::new(Refusals::default());
+    let mut told = pin!(refusals.told());
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     let closed = loop {
@@ -68,16 +72,20 @@ pub async fn serve_until(
             biased;
             () = &mut shutdown => break false,
             Some(_) = connections.join_next() => continue,
+            () = &mut told => continue,
             accepted = poll_fn(|cx| listener.poll_accept(cx)) => accepted,
         };
         match accepted {
             Ok(channel) if connections.len() >= connections_max => {
-                tracing::warn!(peer = %channel.peer(), connections_max, "too many connections");
+                let detail = format!("more than {connections_max} connections");
+                refusals.note("connections", channel.peer(), &detail);
             }
-            Ok(channel) => drop(connections.spawn(serve_one(channel, peer.clone(), drain.subscribe()))),
+            Ok(channel) => {
+                connections.spawn(serve_one(channel, peer.clone(), Arc::clone(&refusals), drain.subscribe()));
+            }
             Err(TransportError::Closed) => break true,
             Err(error) => {
-                tracing::warn!(address = %listener.address(), %error, "a connection could not be accepted");
+                refusals.note("accept", &listener.address(), &error);
                 sleep(Duration::from_millis(ACCEPT_REST_MS)).await;
             }
         }
@@ -101,8 +109,13 @@ pub async fn serve_until(
     }
 }
 
-async fn serve_one(channel: Box<dyn Channel>, options: PeerOptions, mut drain: watch::Receiver<bool>) {
-    let Starting { peer, mut opened, mut driver } = Peer::accepting(channel, options);
+async fn serve_one(
+    channel: Box<dyn Channel>,
+    options: PeerOptions,
+    refusals: Arc<Refusals>,
+    mut drain: watch::Receiver<bool>,
+) {
+    let Starting { peer, mut opened, mut driver } = Peer::accepting(channel, options, refusals);
     let ended = tokio::select! {
         _ = &mut driver => true,
         _ = drain.wait_for(|drain| *drain) => false,
