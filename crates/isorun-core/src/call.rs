@@ -112,6 +112,12 @@ pub trait Callee: Send + Sync {
     /// # Errors
     /// Whatever keeps a peer from answering.
     fn describe(&self) -> BoxFuture<'_, Result<Bytes, Failure>>;
+
+    /// Whether what one call leaves behind a later one may find, so that a link should keep to one such callee. By default,
+    /// and as long as it is not known, nothing is said.
+    fn keeps_state(&self) -> Option<bool> {
+        None
+    }
 }
 
 /// The functions of one interface of a callee, ready to be called.

@@ -62,6 +62,7 @@
 
 mod bell;
 mod driver;
+mod group;
 mod io;
 mod link;
 mod once;
@@ -73,6 +74,7 @@ mod renew;
 mod router;
 mod server;
 
+pub use group::{Balance, IDEMPOTENT_ATTEMPTS, OTHERS_MS, PlaceStatus, RemoteGroup};
 pub use link::{Link, PeerPool};
 pub use neorpc::PeerLimits;
 pub use once::{CallTarget, call_once, handle_incoming_rpc};

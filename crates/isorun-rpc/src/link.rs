@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
-use isorun_core::{Failure, Transport};
+use isorun_core::{Failure, PeerIdentity, Transport};
 use parking_lot::Mutex;
 
 use crate::options::PeerOptions;
@@ -22,13 +22,42 @@ struct Inner {
     /// `None` for a connection that came in: there is no way to open another.
     dial: Option<(Arc<dyn Transport>, PeerOptions)>,
     peer: Renew<Peer>,
+    /// Who proved to be there first.
+    identity: Mutex<Option<PeerIdentity>>,
+}
+
+impl Inner {
+    fn new(dial: Option<(Arc<dyn Transport>, PeerOptions)>, peer: Option<Peer>) -> Self {
+        Self { dial, peer: Renew::new(peer), identity: Mutex::new(None) }
+    }
+
+    /// Whether a peer is who was there before, as far as that was proven.
+    fn recognise(&self, peer: &Peer, transport: &dyn Transport, options: &PeerOptions) -> Result<(), Failure> {
+        let now = peer.identity();
+        let mut known = self.identity.lock();
+        match &*known {
+            Some(before) if before == now => return Ok(()),
+            None if !matches!(now, PeerIdentity::Authenticated { .. }) => return Ok(()),
+            None => {}
+            Some(before) => {
+                let place = transport.place();
+                tracing::warn!(place, %before, %now, allowed = options.may_be_another, "another peer than before");
+                if !options.may_be_another {
+                    let cause = format!("{place} was {before} and is {now} now: another peer is not trusted unasked");
+                    return Err(not_sent(cause));
+                }
+            }
+        }
+        *known = Some(now.clone());
+        Ok(())
+    }
 }
 
 impl Link {
     /// A link through `transport`; nothing is opened yet.
     #[must_use]
     pub fn new(transport: Arc<dyn Transport>, options: PeerOptions) -> Self {
-        Self { inner: Arc::new(Inner { dial: Some((transport, options)), peer: Renew::new(None) }) }
+        Self { inner: Arc::new(Inner::new(Some((transport, options)), None)) }
     }
 
     /// An instance at the other end; nothing is opened or sent before it is used.
@@ -40,11 +69,16 @@ impl Link {
     /// The connection, opened if need be.
     ///
     /// # Errors
-    /// As [`Peer::connect`]; and [`Failure::NotSent`] for a connection that came in and went.
+    /// As [`Peer::connect`]; and [`Failure::NotSent`] for a connection that came in and went, and for one that leads to
+    /// another authenticated peer than the first did, unless [`PeerOptions::may_be_another`] allows it.
     pub async fn peer(&self) -> Result<Peer, Failure> {
         let connect = async {
             match &self.inner.dial {
-                Some((transport, options)) => Peer::connect(Arc::clone(transport), options.clone()).await,
+                Some((transport, options)) => {
+                    let peer = Peer::connect(Arc::clone(transport), options.clone()).await?;
+                    self.inner.recognise(&peer, transport.as_ref(), options)?;
+                    Ok(peer)
+                }
                 None => Err(not_sent("the connection ended".to_owned())),
             }
         };
@@ -57,8 +91,17 @@ impl Link {
         self.inner.peer.alive(Peer::is_usable)
     }
 
+    /// Where it goes, as messages name it.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match &self.inner.dial {
+            Some((transport, _)) => transport.place(),
+            None => self.inner.peer.alive(|_| true).map_or_else(String::new, |peer| peer.identity().to_string()),
+        }
+    }
+
     pub(crate) fn to(peer: Peer) -> Self {
-        Self { inner: Arc::new(Inner { dial: None, peer: Renew::new(Some(peer)) }) }
+        Self { inner: Arc::new(Inner::new(None, Some(peer))) }
     }
 }
 

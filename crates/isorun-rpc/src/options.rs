@@ -37,11 +37,20 @@ pub struct PeerOptions {
     pub connect_ms: u64,
     /// How long a bind or a describe may take, in milliseconds. Default [`BIND_MS_MAX`].
     pub bind_ms: u64,
+    /// Whether a [`Link`](crate::Link) whose first connection led to one authenticated peer may go on with another, or with
+    /// one that proves nothing. Default: no; it is logged either way.
+    pub may_be_another: bool,
 }
 
 impl Default for PeerOptions {
     fn default() -> Self {
-        Self { directory: None, limits: PeerLimits::default(), connect_ms: CONNECT_MS_MAX, bind_ms: BIND_MS_MAX }
+        Self {
+            directory: None,
+            limits: PeerLimits::default(),
+            connect_ms: CONNECT_MS_MAX,
+            bind_ms: BIND_MS_MAX,
+            may_be_another: false,
+        }
     }
 }
 
@@ -60,6 +69,7 @@ impl fmt::Debug for PeerOptions {
             .field("limits", &self.limits)
             .field("connect_ms", &self.connect_ms)
             .field("bind_ms", &self.bind_ms)
+            .field("may_be_another", &self.may_be_another)
             .finish()
     }
 }

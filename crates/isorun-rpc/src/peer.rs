@@ -11,7 +11,7 @@ use bytes::Bytes;
 use isorun_core::{
     BindRequest, Bound, CallContext, CallFailed, Channel, Failure, FunctionIndex, PeerIdentity, Reply, Transport,
 };
-use neorpc::{BindingId, Connection, RequestId};
+use neorpc::{BindingId, Connection, Description, RequestId};
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 use tokio::task::{AbortHandle, JoinHandle};
@@ -86,7 +86,7 @@ pub(crate) struct Core {
 /// Who waits for a request's answer.
 pub(crate) enum Waiting {
     Bind(oneshot::Sender<Result<Binding, Failure>>),
-    Describe(oneshot::Sender<Result<Bytes, Failure>>),
+    Describe(oneshot::Sender<Result<Description, Failure>>),
 }
 
 /// A call's answer, and before that whoever waits for it.
@@ -251,7 +251,7 @@ impl Peer {
         wait_for(answer, request).await.unwrap_or_else(|| Err(connection_ended()))
     }
 
-    pub(crate) async fn describe(&self, instance: &str) -> Result<Bytes, Failure> {
+    pub(crate) async fn describe(&self, instance: &str) -> Result<Description, Failure> {
         let deadline = self.bind_deadline();
         let (answer, request) =
             self.ask(|connection, now| connection.describe(now, instance, deadline), Waiting::Describe)?;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use isorun_core::{BindRequest, Bound, BoxFuture, CallContext, CallFailed, Callee, Failure, FunctionIndex, Reply};
+use neorpc::Description;
 use tokio::time::{Instant, timeout_at};
 
 use crate::link::Link;
@@ -35,6 +36,12 @@ impl RemoteInstance {
         &self.instance
     }
 
+    /// Where it is, as messages name it.
+    #[must_use]
+    pub fn place(&self) -> String {
+        format!("{} at {}", self.instance, self.link.place())
+    }
+
     /// The connection that it is reached over.
     #[must_use]
     pub fn link(&self) -> &Link {
@@ -47,7 +54,7 @@ impl RemoteInstance {
         Arc::new(self.unbound(want))
     }
 
-    fn unbound(&self, want: BindRequest) -> RemoteBound {
+    pub(crate) fn unbound(&self, want: BindRequest) -> RemoteBound {
         RemoteBound { link: self.link.clone(), instance: self.instance.clone(), want, live: Renew::new(None) }
     }
 }
@@ -62,11 +69,11 @@ impl Callee for RemoteInstance {
     }
 
     fn describe(&self) -> BoxFuture<'_, Result<Bytes, Failure>> {
-        Box::pin(async move { self.link.peer().await?.describe(&self.instance).await })
+        Box::pin(async move { Ok(self.link.peer().await?.describe(&self.instance).await?.ledger) })
     }
 }
 
-struct RemoteBound {
+pub(crate) struct RemoteBound {
     link: Link,
     instance: String,
     want: BindRequest,
@@ -74,34 +81,60 @@ struct RemoteBound {
 }
 
 /// A binding over the connection that it was made on.
-struct Live {
+pub(crate) struct Live {
     binding: Binding,
     peer: Peer,
 }
 
+impl Live {
+    pub(crate) fn is_usable(&self) -> bool {
+        self.peer.is_usable()
+    }
+
+    pub(crate) async fn call(
+        &self,
+        function: FunctionIndex,
+        cx: &CallContext,
+        args: Bytes,
+    ) -> Result<Reply, CallFailed> {
+        self.peer.call(&self.binding, function, cx, args).await
+    }
+
+    /// What the instance says of itself.
+    pub(crate) async fn describe(&self, instance: &str) -> Result<Description, Failure> {
+        self.peer.describe(instance).await
+    }
+}
+
 impl RemoteBound {
-    async fn live(&self) -> Result<Arc<Live>, Failure> {
+    /// The binding, if it can be called through now.
+    pub(crate) fn alive(&self) -> Option<Arc<Live>> {
+        self.live.alive(|live| live.is_usable())
+    }
+
+    /// The binding, made if need be.
+    pub(crate) async fn live(&self) -> Result<Arc<Live>, Failure> {
         let bind = async {
             let peer = self.link.peer().await?;
             let binding = peer.bind(&self.instance, &self.want).await?;
             Ok(Arc::new(Live { binding, peer }))
         };
-        self.live.alive_or(|live| live.peer.is_usable(), bind).await
+        self.live.alive_or(|live| live.is_usable(), bind).await
     }
 
     async fn call_live(&self, function: FunctionIndex, cx: &CallContext, args: Bytes) -> Result<Reply, CallFailed> {
-        let live = match self.live.alive(|live| live.peer.is_usable()) {
+        let live = match self.alive() {
             Some(live) => live,
             None => self.live_in_time(cx).await?,
         };
-        let result = live.peer.call(&live.binding, function, cx, args.clone()).await;
+        let result = live.call(function, cx, args.clone()).await;
         match result {
             // The connection went between the look at it and the call, or the other end goes away and did not take it: safe
             // to make again, once.
-            Err(CallFailed { failure: Failure::NotSent { .. }, .. }) if !live.peer.is_usable() => {
+            Err(CallFailed { failure: Failure::NotSent { .. }, .. }) if !live.is_usable() => {
                 drop(live);
                 let live = self.live_in_time(cx).await?;
-                live.peer.call(&live.binding, function, cx, args).await
+                live.call(function, cx, args).await
             }
             result => result,
         }

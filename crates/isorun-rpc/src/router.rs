@@ -9,7 +9,7 @@ use bytes::Bytes;
 use isorun_core::{
     BindRequest, Bound, BoxFuture, CallContext, CallFailed, Callee, Failure, Fault, FunctionIndex, Refusal, Reply,
 };
-use neorpc::{BindingId, Event, RequestId, SelfContainedCall};
+use neorpc::{BindingId, Description, Event, RequestId, SelfContainedCall};
 use parking_lot::MutexGuard;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -274,8 +274,8 @@ fn act_on(shared: &Arc<Shared>, core: &mut Core, event: Event, place: &Place<'_,
         Event::IncomingDescribe { id, instance } => {
             let serving = Serving::new(shared, id, Asked::Describe);
             after.start(core, id, async move {
-                let ledger = describe(&serving.shared, &instance).await;
-                serving.answer_describe(ledger);
+                let description = describe(&serving.shared, &instance).await;
+                serving.answer_describe(description);
             });
         }
         Event::IncomingCall { id, binding, function, cx, args } => {
@@ -308,9 +308,10 @@ async fn bind(shared: &Shared, instance: &str, want: &BindRequest) -> Result<Arc
     in_time(shared, callee.bind(want)).await
 }
 
-async fn describe(shared: &Shared, instance: &str) -> Result<Bytes, Failure> {
+async fn describe(shared: &Shared, instance: &str) -> Result<Description, Failure> {
     let callee = find(shared, instance)?;
-    in_time(shared, callee.describe()).await
+    let ledger = in_time(shared, callee.describe()).await?;
+    Ok(Description { ledger, keeps_state: callee.keeps_state() })
 }
 
 fn find(shared: &Shared, instance: &str) -> Result<Arc<dyn Callee>, Failure> {
@@ -386,7 +387,7 @@ impl Serving {
         });
     }
 
-    fn answer_describe(self, result: Result<Bytes, Failure>) {
+    fn answer_describe(self, result: Result<Description, Failure>) {
         let id = self.id;
         self.refused(result.as_ref().err());
         self.answer(|core| core.connection.answer_describe(id, result));
@@ -429,7 +430,7 @@ impl Drop for Serving {
         core.tasks.remove(&self.id);
         match self.asked {
             Asked::Bind => drop(core.connection.answer_bind(self.id, Err(failure))),
-            Asked::Describe => drop(core.connection.answer_describe(self.id, Err(failure))),
+            Asked::Describe => drop(core.connection.answer_describe(self.id, Err::<Description, _>(failure))),
             Asked::Call => drop(core.connection.answer_call(self.id, Err(failure.into()))),
         }
         core.wake();

@@ -705,6 +705,11 @@ impl Callee for Instance {
     fn describe(&self) -> BoxFuture<'_, Result<Bytes, Failure>> {
         Box::pin(std::future::ready(Ok(self.shared.packed().clone())))
     }
+
+    /// A pool's stores keep what they hold, but no caller can tell which it gets: nothing that could be relied on.
+    fn keeps_state(&self) -> Option<bool> {
+        Some(matches!(self.shared.serving, Serving::Singleton { .. }))
+    }
 }
 
 fn bind(shared: &Arc<Shared>, want: &BindRequest) -> Result<Arc<dyn Bound>, Failure> {

@@ -107,6 +107,10 @@ impl Callee for Reflect {
     fn describe(&self) -> BoxFuture<'_, Result<Bytes, Failure>> {
         Box::pin(std::future::ready(ledger().map(|ledger| ledger.pack().into())))
     }
+
+    fn keeps_state(&self) -> Option<bool> {
+        Some(false)
+    }
 }
 
 impl Bound for Reflect {

@@ -168,6 +168,10 @@ impl Callee for Served {
     fn describe(&self) -> BoxFuture<'_, Result<Bytes, Failure>> {
         self.callee.describe()
     }
+
+    fn keeps_state(&self) -> Option<bool> {
+        self.callee.keeps_state()
+    }
 }
 
 /// The registry, for those that it may outlive: its instances hold links, and those hold this.
@@ -201,5 +205,9 @@ impl Callee for Named {
 
     fn describe(&self) -> BoxFuture<'_, Result<Bytes, Failure>> {
         Box::pin(async move { self.find()?.describe().await })
+    }
+
+    fn keeps_state(&self) -> Option<bool> {
+        self.find().ok()?.keeps_state()
     }
 }

@@ -53,8 +53,25 @@ pub struct DescribeFrame {
 pub struct DescribedFrame {
     /// The request's number.
     pub id: RequestId,
-    /// The instance's packed ledger, or why there is none.
-    pub result: Result<Bytes, Failure>,
+    /// What the instance is, or why that is not said.
+    pub result: Result<Description, Failure>,
+}
+
+/// What an instance says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// Its packed ledger.
+    pub ledger: Bytes,
+    /// Whether what one call leaves behind a later one may find, so that all calls of a link belong to one place; `None`
+    /// where it does not say.
+    pub keeps_state: Option<bool>,
+}
+
+impl From<Bytes> for Description {
+    /// A ledger, and nothing said of state.
+    fn from(ledger: Bytes) -> Self {
+        Self { ledger, keeps_state: None }
+    }
 }
 
 impl BindFrame {
@@ -155,11 +172,15 @@ impl DescribedFrame {
         out.begin()?;
         out.u64(self.id.0)?;
         match &self.result {
-            Ok(ledger) => {
+            Ok(Description { ledger, keeps_state }) => {
                 out.ok()?;
-                out.map(1)?;
+                out.map(if keeps_state.is_some() { 2 } else { 1 })?;
                 out.key("ledger")?;
                 out.bytes(ledger)?;
+                if let Some(keeps_state) = keeps_state {
+                    out.key("keeps-state")?;
+                    out.bool(*keeps_state)?;
+                }
                 out.map_end()?;
             }
             Err(failure) => {
@@ -179,14 +200,15 @@ impl DescribedFrame {
     }
 }
 
-fn read_description(input: &mut Reader<'_>) -> Result<Bytes, FrameError> {
-    let mut ledger = None;
+fn read_description(input: &mut Reader<'_>) -> Result<Description, FrameError> {
+    let (mut ledger, mut keeps_state) = (None, None);
     for _ in 0..input.map()? {
         match input.key()? {
             "ledger" => set(&mut ledger, "ledger", input.bytes()?)?,
+            "keeps-state" => set(&mut keeps_state, "keeps-state", input.bool()?)?,
             _ => input.skip()?,
         }
     }
     input.map_end()?;
-    required(ledger, "ledger")
+    Ok(Description { ledger: required(ledger, "ledger")?, keeps_state })
 }

@@ -37,6 +37,10 @@ impl Writer {
         Ok(self.0.u64(value)?)
     }
 
+    pub(crate) fn bool(&mut self, value: bool) -> Result<(), FrameError> {
+        Ok(self.0.bool(value)?)
+    }
+
     pub(crate) fn s32(&mut self, value: i32) -> Result<(), FrameError> {
         Ok(self.0.s32(value)?)
     }
@@ -174,6 +178,10 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn u64(&mut self) -> Result<u64, FrameError> {
         Ok(self.decoder.u64()?)
+    }
+
+    pub(crate) fn bool(&mut self) -> Result<bool, FrameError> {
+        Ok(self.decoder.bool()?)
     }
 
     pub(crate) fn s32(&mut self) -> Result<i32, FrameError> {

@@ -49,8 +49,10 @@ mod frame;
 mod hello;
 mod id;
 mod limits;
+pub mod places;
+pub mod retry;
 
-pub use bind::{BindFrame, BoundFrame, DescribeFrame, DescribedFrame, FunctionTable};
+pub use bind::{BindFrame, BoundFrame, DescribeFrame, DescribedFrame, Description, FunctionTable};
 pub use call::{CallFrame, Companions, FailureFrame, ReplyFrame, SelfContainedCall};
 pub use chunk::{CallInChunksFrame, ChunkFrame, CreditFrame, Payload, ReplyInChunksFrame};
 pub use connection::{Connection, Event, Held, ProtocolError};

@@ -146,6 +146,11 @@ impl Arrivals {
         }
     }
 
+    /// Payloads that are under way.
+    pub(super) fn len(&self) -> usize {
+        self.arrivals.len()
+    }
+
     /// When the first call is to be given up.
     pub(super) fn due(&self) -> Option<Instant> {
         self.due.first().map(|(deadline, _)| *deadline)

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use isorun_core::{BindRequest, CallContext, CallFailed, Failure, FunctionIndex, Reply};
 
-use crate::bind::FunctionTable;
+use crate::bind::{Description, FunctionTable};
 use crate::call::SelfContainedCall;
 use crate::frame::{FrameError, Kind};
 use crate::hello::PeerLimits;
@@ -29,8 +29,8 @@ pub enum Event {
     Described {
         /// The describe.
         id: RequestId,
-        /// The packed ledger.
-        result: Result<Bytes, Failure>,
+        /// What the instance says of itself.
+        result: Result<Description, Failure>,
     },
     /// A call came to its end.
     Returned {

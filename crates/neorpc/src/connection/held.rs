@@ -17,10 +17,12 @@ pub struct Held {
     pub bindings: usize,
     /// Bytes of arguments of the calls in service.
     pub args_bytes: usize,
-    /// Frames that wait to be sent, or were handed out and not taken.
+    /// Frames that wait to be sent, or were handed out and not taken; a payload in chunks counts as one.
     pub queue_frames: usize,
     /// The bytes of those frames.
     pub queue_bytes: usize,
+    /// Payloads in chunks that have not arrived.
+    pub arriving: usize,
     /// Deadlines that are watched; a few of requests that have ended may be among them while others are in flight.
     pub timers: usize,
 }
@@ -34,8 +36,9 @@ impl Connection {
             in_service: self.serving.len(),
             bindings: self.bindings.len(),
             args_bytes: self.args_bytes,
-            queue_frames: self.outbox.frames(),
-            queue_bytes: self.outbox.bytes(),
+            queue_frames: self.waiting_frames(),
+            queue_bytes: self.waiting_bytes(),
+            arriving: self.arrivals.len(),
             timers: self.deadlines.len(),
         }
     }

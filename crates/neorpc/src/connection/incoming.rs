@@ -10,7 +10,7 @@ use super::arrivals::Begun;
 use super::event::{Event, ProtocolError};
 use super::outbox::Waiting;
 use super::{Connection, Leaving, Serving, State, overloaded};
-use crate::bind::{BindFrame, BoundFrame, DescribeFrame, DescribedFrame, FunctionTable};
+use crate::bind::{BindFrame, BoundFrame, DescribeFrame, DescribedFrame, Description, FunctionTable};
 use crate::call::{CallFrame, Companions, FailureFrame, ReplyFrame, SelfContainedCall};
 use crate::chunk::{CallInChunksFrame, Payload};
 use crate::frame::{Frame, Kind};
@@ -39,10 +39,10 @@ impl Connection {
     }
 
     /// Answers a describe; returns whether anybody still waits for it.
-    pub fn answer_describe(&mut self, id: RequestId, result: Result<Bytes, Failure>) -> bool {
+    pub fn answer_describe(&mut self, id: RequestId, result: Result<impl Into<Description>, Failure>) -> bool {
         let Some(Serving::Describe) = self.serving.get(&id) else { return false };
         self.serving.remove(&id);
-        self.put_described(id, result);
+        self.put_described(id, result.map(Into::into));
         true
     }
 
@@ -306,13 +306,13 @@ impl Connection {
         }
     }
 
-    fn put_described(&mut self, id: RequestId, result: Result<Bytes, Failure>) {
+    fn put_described(&mut self, id: RequestId, result: Result<Description, Failure>) {
         let failed = |failure| Frame::Described(DescribedFrame { id, result: Err(failure) });
         let failure = match result {
-            Ok(ledger) => {
+            Ok(description) => {
                 let max = self.frame_bytes_max();
-                let size = ledger.len();
-                match Frame::Described(DescribedFrame { id, result: Ok(ledger) }).encode() {
+                let size = description.ledger.len();
+                match Frame::Described(DescribedFrame { id, result: Ok(description) }).encode() {
                     Ok(bytes) if bytes.len() <= max => return self.outbox.push_frame(bytes),
                     Ok(_) | Err(_) => {
                         let detail = format!("a ledger of {size} bytes, the limit of a frame is {max}");
