@@ -136,6 +136,11 @@ impl RemoteGroup {
         self
     }
 
+    /// The instance at each place.
+    pub fn instances(&self) -> impl Iterator<Item = &RemoteInstance> {
+        self.shared.places.iter().map(|place| &place.remote)
+    }
+
     /// What is known of each place.
     #[must_use]
     pub fn places(&self) -> Vec<PlaceStatus> {

@@ -8,6 +8,7 @@ use isorun_runtime::{
     CalleeLink, FusedLink, Instance, InstanceOptions, Link, LinkError, LinkTarget, LoadedComponent, OnFailure,
     Selector, Serving, StartError, SystemComponent, fuse, link, problems,
 };
+use isorun_rpc::{Balance, RemoteGroup, RemoteInstance};
 use isorun_security::{Capability, Decision, Grants, Request};
 use isorun_system::{Wasi, how_to_grant};
 
@@ -57,13 +58,18 @@ struct Pending {
     lazy: bool,
     deadline_ms: u64,
     on_failure: OnFailure,
+    idempotent: bool,
+    attempts: Option<u32>,
 }
 
 impl Pending {
     fn system(&self) -> Option<&dyn SystemComponent> {
         match &self.to {
             Linkable::System(component) => Some(&**component),
-            Linkable::LocalInstance(_) | Linkable::Fused { .. } | Linkable::Remote { .. } => None,
+            Linkable::LocalInstance(_)
+            | Linkable::Fused { .. }
+            | Linkable::Remote { .. }
+            | Linkable::RemoteGroup(_) => None,
         }
     }
 
@@ -86,8 +92,23 @@ impl Pending {
             Linkable::Remote { transport: RemoteEnd::Peer(peer), remote_instance } => {
                 format!("instance {remote_instance} at {}", peer.identity())
             }
+            Linkable::RemoteGroup(group) => format!("instance {}", places(group)),
         }
     }
+
+    /// A group, for calls that are made again as this link says.
+    fn with_options(&self, group: &RemoteGroup) -> RemoteGroup {
+        let group = if self.idempotent { group.clone().idempotent() } else { group.clone() };
+        match self.attempts {
+            Some(attempts) => group.attempts(attempts),
+            None => group,
+        }
+    }
+}
+
+/// The places of a group in words.
+fn places(group: &RemoteGroup) -> String {
+    group.places().into_iter().map(|status| status.place).collect::<Vec<_>>().join(", ")
 }
 
 impl InstanceBuilder {
@@ -144,12 +165,26 @@ impl InstanceBuilder {
         self.link(import, Linkable::remote(transport, remote_instance))
     }
 
+    /// Links imports to an instance that is at several places, made by [`Runtime::remote_group`].
+    #[must_use]
+    pub fn link_remote_group(self, import: &str, group: &RemoteGroup) -> Self {
+        self.link(import, Linkable::remote_group(group))
+    }
+
     /// Links imports to whatever was chosen.
     #[must_use]
     pub fn link(mut self, import: &str, to: Linkable) -> Self {
         let selector = Selector::parse(import);
         let on_failure = OnFailure::default();
-        self.links.push(Pending { selector, to, lazy: false, deadline_ms: DEADLINE_MS_DEFAULT, on_failure });
+        self.links.push(Pending {
+            selector,
+            to,
+            lazy: false,
+            deadline_ms: DEADLINE_MS_DEFAULT,
+            on_failure,
+            idempotent: false,
+            attempts: None,
+        });
         self
     }
 
@@ -167,6 +202,27 @@ impl InstanceBuilder {
     pub fn deadline_ms(mut self, deadline_ms: u64) -> Self {
         if let Some(last) = self.links.last_mut() {
             last.deadline_ms = deadline_ms;
+        }
+        self
+    }
+
+    /// Says that calls through the last link may run twice: one of which it is not known whether it ran is made again, within
+    /// its deadline. For links to other hosts; elsewhere it means nothing.
+    #[must_use]
+    pub fn idempotent(mut self) -> Self {
+        if let Some(last) = self.links.last_mut() {
+            last.idempotent = true;
+        }
+        self
+    }
+
+    /// How often a call through the last link is made at most, within its deadline and with pauses between, as long as it is
+    /// certain that it did not run, or where it is [`idempotent`](Self::idempotent); 1 to 100. For links to other hosts. Unless
+    /// set: once, or 3 times where it is idempotent; at several places, once at each and once more.
+    #[must_use]
+    pub fn attempts(mut self, attempts: u32) -> Self {
+        if let Some(last) = self.links.last_mut() {
+            last.attempts = Some(attempts);
         }
         self
     }
@@ -343,7 +399,10 @@ impl InstanceBuilder {
     fn imports(&self) -> impl Iterator<Item = &Interface> {
         let fused = self.links.iter().filter_map(|link| match &link.to {
             Linkable::Fused { component, .. } => Some(component),
-            Linkable::System(_) | Linkable::LocalInstance(_) | Linkable::Remote { .. } => None,
+            Linkable::System(_)
+            | Linkable::LocalInstance(_)
+            | Linkable::Remote { .. }
+            | Linkable::RemoteGroup(_) => None,
         });
         [&self.component].into_iter().chain(fused).flat_map(|component| &component.ledger().imports)
     }
@@ -429,7 +488,18 @@ impl InstanceBuilder {
                     RemoteEnd::Transport(transport) => format!("at {}", transport.place()),
                     RemoteEnd::Peer(peer) => format!("at {}", peer.identity()),
                 };
-                callee(Arc::new(remote), remote_instance, place)
+                if pending.idempotent || pending.attempts.is_some() {
+                    let group = pending.with_options(&RemoteGroup::new([remote], Balance::Spread));
+                    callee(Arc::new(group), remote_instance, place)
+                } else {
+                    callee(Arc::new(remote), remote_instance, place)
+                }
+            }
+            Linkable::RemoteGroup(group) => {
+                let mut names: Vec<&str> = group.instances().map(RemoteInstance::name).collect();
+                names.dedup();
+                let places: Vec<String> = group.instances().map(|instance| instance.link().place()).collect();
+                callee(Arc::new(pending.with_options(group)), &names.join(", "), format!("at {}", places.join(", ")))
             }
         };
         Link { selector: pending.selector.clone(), target }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use isorun_core::Transport;
-use isorun_rpc::Peer;
+use isorun_rpc::{Peer, RemoteGroup};
 use isorun_runtime::{LoadedComponent, SystemComponent};
 
 use crate::InstanceHandle;
@@ -29,6 +29,8 @@ pub enum Linkable {
         /// The instance's name there.
         remote_instance: String,
     },
+    /// In an instance that is at several places: each call goes to one of them.
+    RemoteGroup(RemoteGroup),
 }
 
 impl Linkable {
@@ -45,6 +47,12 @@ impl Linkable {
     /// An instance at the other end of `transport`, or of a connection that is open.
     pub fn remote(transport: impl Into<RemoteEnd>, remote_instance: impl Into<String>) -> Self {
         Self::Remote { transport: transport.into(), remote_instance: remote_instance.into() }
+    }
+
+    /// An instance at several places, as [`Runtime::remote_group`](crate::Runtime::remote_group) makes it. All that is linked
+    /// to clones of one group shares what it knows of the places, and goes to one of them where the instance keeps state.
+    pub fn remote_group(group: &RemoteGroup) -> Self {
+        Self::RemoteGroup(group.clone())
     }
 }
 

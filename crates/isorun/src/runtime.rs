@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use isorun_core::{Directory, Failure, Listener, PeerIdentity};
-use isorun_rpc::{Peer, PeerOptions, PeerPool, ServeOptions};
+use isorun_rpc::{Balance, Peer, PeerOptions, PeerPool, RemoteGroup, ServeOptions};
 use isorun_runtime::{CompileCounts, EngineOptions, LoadError, LoadedComponent, Offer, WasmtimeEngine};
 use isorun_security::{Audience, Capability};
 
@@ -245,6 +245,48 @@ impl Runtime {
     /// [`Failure::NotSent`] where nobody answers.
     pub async fn connect(&self, transport: Arc<dyn isorun_core::Transport>) -> Result<Peer, Failure> {
         Peer::connect(transport, PeerOptions::serving(self.weak_directory())).await
+    }
+
+    /// An instance that is at several places, for [`link_remote_group`](InstanceBuilder::link_remote_group): for each, how
+    /// it is reached and the instance's name there.
+    ///
+    /// Nothing is opened or sent before it is used. There may be 64 places; more are left out.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
+    /// use std::sync::Arc;
+    /// use isorun::{Balance, LocalChannelTransport, Runtime, Serving, Val};
+    ///
+    /// let here = Runtime::new()?;
+    /// let provider = here.load(std::fs::read("guests/prebuilt/kv-provider.wasm")?)?;
+    /// let mut places = Vec::new();
+    /// for _ in 0..2 {
+    ///     let there = Runtime::new()?;
+    ///     there.builder(&there.load(std::fs::read("guests/prebuilt/kv-provider.wasm")?)?).register_as("kv").instantiate().await?;
+    ///     let (near, far) = LocalChannelTransport::pair();
+    ///     tokio::spawn(async move { there.serve(Box::new(far)).await });
+    ///     places.push((Arc::new(near), "kv"));
+    /// }
+    ///
+    /// let kv = here.remote_group(places, Balance::AsServed);
+    /// let app = here.load(std::fs::read("guests/prebuilt/kv-app.wasm")?)?;
+    /// let app = here.builder(&app).link_remote_group("demo:kv/store", &kv).instantiate().await?;
+    /// assert_eq!(app.exec("run", &[Val::U32(40)]).await?, [Val::Result(Ok(Some(Box::new(Val::U64(820)))))]);
+    /// // A singleton keeps state: all calls went to one of them.
+    /// assert_eq!(kv.places().iter().filter(|place| place.is_home).count(), 1);
+    /// # let _ = provider;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn remote_group<E: Into<RemoteEnd>, N: AsRef<str>>(
+        &self,
+        places: impl IntoIterator<Item = (E, N)>,
+        balance: Balance,
+    ) -> RemoteGroup {
+        let places = places.into_iter().map(|(end, name)| self.remote(&end.into(), name.as_ref()));
+        RemoteGroup::new(places, balance)
     }
 
     pub(crate) fn weak_directory(&self) -> Arc<dyn Directory> {
