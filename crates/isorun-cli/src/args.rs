@@ -5,9 +5,10 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use isorun::{Access, Budget, Mount, OnFailure, REFLECT_INSTANCE, Serving, WasiFeature};
+use isorun::{Access, Budget, Mount, OnFailure, Serving, WasiFeature};
 
-use crate::place::{Address, FORMS, PeerPlace, Place};
+use crate::address::{Address, PeerPlace};
+use crate::place::{FORMS, Place};
 use crate::{help, units};
 
 /// Runs WebAssembly components and decides, outside the guest, where the code behind each import lives.
@@ -197,17 +198,12 @@ impl FromStr for Target {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        // What is before a name may stand there without one.
-        let host = |mark: &str, text: &'_ str| text.strip_suffix(mark).unwrap_or(text).to_owned();
-        match text.split_once("://") {
-            None => Ok(Self::File(text.into())),
-            Some(("tcp", rest)) if !host("/", rest).contains('/') => {
-                format!("{}/{REFLECT_INSTANCE}", host("/", text)).parse().map(Self::Host)
-            }
-            Some(("unix", rest)) if !host("#", rest).contains('#') => {
-                format!("{}#{REFLECT_INSTANCE}", host("#", text)).parse().map(Self::Host)
-            }
-            Some(_) => text.parse().map(Self::Peer),
+        if !text.contains("://") {
+            return Ok(Self::File(text.into()));
+        }
+        match PeerPlace::of_host(text) {
+            Some(host) => host.map(Self::Host),
+            None => text.parse().map(Self::Peer),
         }
     }
 }

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use isorun::{CallOptions, DEADLINE_MS_DEFAULT, Failure, Ledger, RemoteHandle};
 
+use crate::address::PeerPlace;
 use crate::args::CallArgs;
 use crate::exit::{DEADLINE, Failed};
 use crate::invoke::Call;
 use crate::load;
-use crate::place::PeerPlace;
 use crate::terminal::Terminal;
 
 /// Calls one function of a served instance.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use isorun::{CodecPlan, INSTANCES_MAX, Ledger, REFLECT_INTERFACE, REFLECT_PAGE_MAX, Val};
 use serde_json::Value;
 
+use crate::address::PeerPlace;
 use crate::args::{InspectArgs, Target};
 use crate::call::{Time, describe};
 use crate::exit::{self, Failed};
-use crate::place::PeerPlace;
 use crate::terminal::Terminal;
 use crate::{json, load};
 

@@ -12,11 +12,12 @@
 //! Errors and logs (`ISORUN_LOG`) go to standard error. What nobody named on the command line is not linked, not
 //! shown and not served. Exit codes are in `--help`.
 //!
-//! This crate is the command line alone: it parses it (`args`, `place`, `units`, `invoke`), describes it to the facade
+//! This crate is the command line alone: it parses it (`args`, `address`, `place`, `units`, `invoke`), describes it to the facade
 //! (`load`), and says what came of it (`terminal`, `json`) and how it ended (`exit`). It depends on `isorun` and on no
 //! other of its crates.
 #![forbid(unsafe_code)]
 
+mod address;
 mod args;
 mod call;
 mod check;

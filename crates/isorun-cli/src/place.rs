@@ -1,18 +1,16 @@
 //! Places: what stands after the `=` of `--link`, and what it comes to.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
 use isorun::{
     InMemoryKv, InstanceHandle, InstantiateError, LinkError, Linkable, LoadedComponent, LocalInstance, Runtime,
-    StartError, TcpAddress, TcpTransport, Transport,
+    StartError, Transport,
 };
-#[cfg(unix)]
-use isorun::{UnixAddress, UnixTransport};
 
+use crate::address::PeerPlace;
 use crate::args::{BudgetArgs, LinkArg};
 use crate::exit::{Failed, LINK};
 use crate::{load, terminal};
@@ -40,9 +38,6 @@ pub const FORMS_ELSEWHERE: &str = forms!();
 /// What `system:kv` serves.
 pub const KV: &str = "demo:kv/store@0.1.0";
 
-/// The forms of what another process serves.
-const PEER_FORMS: &str = "it is named as tcp://HOST:PORT/NAME or unix:///PATH#NAME";
-
 /// Where the code behind an import lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
@@ -54,80 +49,6 @@ pub enum Place {
     Fused(PathBuf),
     /// An instance of another process.
     Peer(PeerPlace),
-}
-
-/// An instance that another process serves.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PeerPlace {
-    pub address: Address,
-    pub instance: String,
-}
-
-impl PeerPlace {
-    /// A way there; nothing is opened yet.
-    pub fn transport(&self) -> Arc<dyn Transport> {
-        match &self.address {
-            Address::Tcp(address) => Arc::new(TcpTransport::from(address.clone())),
-            #[cfg(unix)]
-            Address::Unix(address) => Arc::new(UnixTransport::from(address.clone())),
-        }
-    }
-}
-
-impl fmt::Display for PeerPlace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.address {
-            Address::Tcp(address) => write!(f, "{address}/{}", self.instance),
-            #[cfg(unix)]
-            Address::Unix(address) => write!(f, "{address}#{}", self.instance),
-        }
-    }
-}
-
-/// Where a process serves.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Address {
-    Tcp(TcpAddress),
-    #[cfg(unix)]
-    Unix(UnixAddress),
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => address.fmt(f),
-            #[cfg(unix)]
-            Self::Unix(address) => address.fmt(f),
-        }
-    }
-}
-
-impl FromStr for Address {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        #[cfg(unix)]
-        if text.starts_with("unix:") {
-            return text.parse::<UnixAddress>().map(Self::Unix).map_err(|error| error.to_string());
-        }
-        text.parse::<TcpAddress>().map(Self::Tcp).map_err(|error| error.to_string())
-    }
-}
-
-impl FromStr for PeerPlace {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once(':') {
-            Some(("tcp", rest)) => tcp(text, rest),
-            #[cfg(unix)]
-            Some(("unix", _)) => unix(text),
-            _ if text.ends_with(".wasm") => Err(format!(
-                "`{text}` is no served instance but a file: call it with `isorun run {text} --invoke CALL`"
-            )),
-            _ => Err(format!("`{text}` is no served instance: {PEER_FORMS}")),
-        }
-    }
 }
 
 /// `?deny=KEY&absent-is-error=KEY` after `system:kv`.
@@ -148,10 +69,9 @@ impl FromStr for Place {
             "local" => Ok(Self::Local(rest.into())),
             "fused" if rest.is_empty() => Err(format!("`{text}` names no file: fused:FILE.wasm")),
             "fused" => Ok(Self::Fused(rest.into())),
-            "tcp" => tcp(text, rest).map(Self::Peer),
-            #[cfg(unix)]
-            "unix" => unix(text).map(Self::Peer),
-            _ => Err(format!("`{scheme}:` is no kind of place: {FORMS}")),
+            _ => PeerPlace::parse(text)
+                .unwrap_or_else(|| Err(format!("`{scheme}:` is no kind of place: {FORMS}")))
+                .map(Self::Peer),
         }
     }
 }
@@ -170,29 +90,6 @@ fn kv(text: &str) -> Result<KvRules, String> {
         }
     }
     Ok(found)
-}
-
-fn tcp(text: &str, rest: &str) -> Result<PeerPlace, String> {
-    let form = "an instance is named as tcp://HOST:PORT/NAME";
-    let (address, instance) = rest
-        .strip_prefix("//")
-        .and_then(|rest| rest.split_once('/'))
-        .filter(|(_, instance)| !instance.is_empty())
-        .ok_or_else(|| format!("`{text}` names no instance: {form}"))?;
-    let address = address.parse::<TcpAddress>().map_err(|error| error.to_string())?;
-    if address.port() == 0 {
-        return Err(format!("`{text}`: port 0 is for listening; {form}"));
-    }
-    Ok(PeerPlace { address: Address::Tcp(address), instance: instance.into() })
-}
-
-#[cfg(unix)]
-fn unix(text: &str) -> Result<PeerPlace, String> {
-    let (address, instance) = text
-        .split_once('#')
-        .filter(|(_, instance)| !instance.is_empty())
-        .ok_or_else(|| format!("`{text}` names no instance: an instance is named as unix:///PATH#NAME"))?;
-    Ok(PeerPlace { address: address.parse()?, instance: instance.into() })
 }
 
 /// What the places of one command come to: whatever is named twice is there once.
@@ -325,6 +222,7 @@ pub fn no_links(file: &Path, error: &LinkError) -> Failed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::address::Address;
 
     fn refused(text: &str, expected: &str) {
         match text.parse::<Place>() {

@@ -2,16 +2,14 @@
 
 use std::pin::pin;
 
-#[cfg(unix)]
-use isorun::UnixTransportListener;
-use isorun::{Decision, Grants, InstanceHandle, Listener, Runtime, TcpTransportListener, Wasi};
+use isorun::{Decision, Grants, InstanceHandle, Listener, Runtime, Wasi};
 use serde_json::json;
 
+use crate::address::PeerPlace;
 use crate::args::ServeArgs;
 use crate::compiling::Compiling;
 use crate::exit::{self, FAILED, Failed};
 use crate::load;
-use crate::place::{Address, PeerPlace};
 use crate::signals::Signals;
 use crate::terminal::{self, Terminal};
 
@@ -56,12 +54,7 @@ async fn listening(
     if args.insecure {
         grants = grants.insecure();
     }
-    let stays_here = match &args.listen {
-        Address::Tcp(address) => address.is_loopback(),
-        #[cfg(unix)]
-        Address::Unix(_) => true,
-    };
-    if let Decision::Denied { reason } = grants.may_listen(stays_here) {
+    if let Decision::Denied { reason } = grants.may_listen(args.listen.stays_here()) {
         return Err(Failed::usage(format!("will not listen on {}: {reason}", args.listen)));
     }
 
@@ -74,7 +67,7 @@ async fn listening(
     let what = format!("compiling {}", args.component.display());
     let instance = terminal::while_slow(&what, builder.instantiate()).await.map_err(|error| Failed::start(&error))?;
 
-    let (listener, address) = listener(&args.listen).await?;
+    let (listener, address) = args.listen.listen().await?;
     tracing::info!(%address, instance = %name, policy = ?args.policy, "serving");
     terminal
         .result(|| format!("listening {address}"), || json!({ "listening": address.to_string(), "instance": name }))?;
@@ -82,24 +75,6 @@ async fn listening(
         remark(&instance, &PeerPlace { address, instance: name });
     }
     Ok((runtime, listener))
-}
-
-/// Listens; and where, which is somewhere else than was asked for if any port would do.
-async fn listener(address: &Address) -> Result<(Box<dyn Listener>, Address), Failed> {
-    match address {
-        Address::Tcp(address) => {
-            let listener = TcpTransportListener::bind_address(address).await;
-            let listener = listener.map_err(|error| Failed::new(FAILED, error.to_string()))?;
-            let address = listener.local_address().clone();
-            Ok((Box::new(listener), Address::Tcp(address)))
-        }
-        #[cfg(unix)]
-        Address::Unix(address) => {
-            let listener = UnixTransportListener::bind_address(address).await;
-            let listener = listener.map_err(|error| Failed::new(FAILED, error.to_string()))?;
-            Ok((Box::new(listener), Address::Unix(address.clone())))
-        }
-    }
 }
 
 /// How to link to what is served, for whoever sits in front of it.

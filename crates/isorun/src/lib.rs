@@ -68,7 +68,7 @@ pub use isorun_runtime::{
 pub use isorun_security::{Access, Audience, Capability, Decision, Grants, Mount, Request, WasiFeature};
 pub use isorun_system::{Entry, InMemoryKv, KvError, LogLevel, LogLine, Logger, Wasi, WasiDir, WasiDirError};
 pub use isorun_transport_local::{FrameCounter, LocalChannelTransport};
-pub use isorun_transport_tcp::{ListenError, TcpAddress, TcpTransport, TcpTransportListener};
+pub use isorun_transport_tcp::{AddressError, ListenError, TcpAddress, TcpTransport, TcpTransportListener};
 #[cfg(unix)]
 pub use isorun_transport_tcp::{UnixAddress, UnixAddressError, UnixListenError, UnixTransport, UnixTransportListener};
 pub use linkable::{Linkable, LocalInstance, RemoteEnd};

@@ -1,0 +1,256 @@
+//! Addresses: where a process serves, and the instances there.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use isorun::{Listener, REFLECT_INSTANCE, TcpAddress, TcpTransport, TcpTransportListener, Transport};
+#[cfg(unix)]
+use isorun::{UnixAddress, UnixTransport, UnixTransportListener};
+
+use crate::exit::{FAILED, Failed};
+
+/// Where a process serves.
+///
+/// A further kind is a variant here, a line in [`KINDS`] and in the forms of `place`, and an arm in each `match` below.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    Tcp(TcpAddress),
+    #[cfg(unix)]
+    Unix(UnixAddress),
+}
+
+/// How the addresses of one kind are written.
+struct Kind {
+    /// What stands before the first colon.
+    scheme: &'static str,
+    /// What stands between an address and the name of an instance.
+    mark: char,
+    /// The form of an instance, for messages.
+    form: &'static str,
+    /// Reads an address without a name.
+    parse: fn(&str) -> Result<Address, String>,
+}
+
+const KINDS: &[Kind] = &[
+    Kind {
+        scheme: "tcp",
+        mark: '/',
+        form: "tcp://HOST:PORT/NAME",
+        parse: |text| text.parse().map(Address::Tcp).map_err(|error: isorun::AddressError| error.to_string()),
+    },
+    #[cfg(unix)]
+    Kind {
+        scheme: "unix",
+        mark: '#',
+        form: "unix:///PATH#NAME",
+        parse: |text| text.parse().map(Address::Unix).map_err(|error: isorun::UnixAddressError| error.to_string()),
+    },
+];
+
+impl Address {
+    /// Whether only this machine reaches what listens here.
+    pub fn stays_here(&self) -> bool {
+        match self {
+            Self::Tcp(address) => address.is_loopback(),
+            #[cfg(unix)]
+            Self::Unix(_) => true,
+        }
+    }
+
+    /// A way there; nothing is opened yet.
+    pub fn transport(&self) -> Arc<dyn Transport> {
+        match self {
+            Self::Tcp(address) => Arc::new(TcpTransport::from(address.clone())),
+            #[cfg(unix)]
+            Self::Unix(address) => Arc::new(UnixTransport::from(address.clone())),
+        }
+    }
+
+    /// Listens; and where, which is somewhere else than was asked for if any port would do.
+    pub async fn listen(&self) -> Result<(Box<dyn Listener>, Self), Failed> {
+        match self {
+            Self::Tcp(address) => {
+                let listener = TcpTransportListener::bind_address(address).await.map_err(unbound)?;
+                let address = listener.local_address().clone();
+                Ok((Box::new(listener), Self::Tcp(address)))
+            }
+            #[cfg(unix)]
+            Self::Unix(address) => {
+                let listener = UnixTransportListener::bind_address(address).await.map_err(unbound)?;
+                Ok((Box::new(listener), Self::Unix(address.clone())))
+            }
+        }
+    }
+
+    /// Whether nobody can be reached there: it has a port that means any.
+    fn is_for_listening(&self) -> bool {
+        match self {
+            Self::Tcp(address) => address.port() == 0,
+            #[cfg(unix)]
+            Self::Unix(_) => false,
+        }
+    }
+
+    fn kind(&self) -> &'static Kind {
+        let scheme = match self {
+            Self::Tcp(_) => "tcp",
+            #[cfg(unix)]
+            Self::Unix(_) => "unix",
+        };
+        KINDS.iter().find(|kind| kind.scheme == scheme).unwrap_or(&KINDS[0])
+    }
+}
+
+fn unbound(error: impl fmt::Display) -> Failed {
+    Failed::new(FAILED, error.to_string())
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            #[cfg(unix)]
+            Self::Unix(address) => address.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // `tcp://` may be left out, so a host stands where another kind's scheme does.
+        let kind = Kind::of(text).unwrap_or(&KINDS[0]);
+        (kind.parse)(text)
+    }
+}
+
+/// An instance that another process serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerPlace {
+    pub address: Address,
+    pub instance: String,
+}
+
+impl PeerPlace {
+    /// A way there; nothing is opened yet.
+    pub fn transport(&self) -> Arc<dyn Transport> {
+        self.address.transport()
+    }
+
+    /// The instance that a place names; `None` where its text begins as that of no kind of address.
+    pub fn parse(text: &str) -> Option<Result<Self, String>> {
+        Kind::of(text).map(|kind| kind.place(text))
+    }
+
+    /// The instance in which a host speaks of itself, where a place names a host and no instance.
+    pub fn of_host(text: &str) -> Option<Result<Self, String>> {
+        let kind = Kind::of(text)?;
+        let (_, rest) = text.split_once("://")?;
+        // What is before a name may stand there without one.
+        let (rest, query) = kind.query(rest);
+        let host = rest.strip_suffix(kind.mark).unwrap_or(rest);
+        if host.contains(kind.mark) {
+            return None;
+        }
+        let Kind { scheme, mark, .. } = kind;
+        Some(kind.place(&format!("{scheme}://{host}{mark}{REFLECT_INSTANCE}{query}")))
+    }
+}
+
+impl Kind {
+    fn of(text: &str) -> Option<&'static Self> {
+        let (scheme, _) = text.split_once(':')?;
+        KINDS.iter().find(|kind| kind.scheme == scheme)
+    }
+
+    fn place(&self, text: &str) -> Result<PeerPlace, String> {
+        let form = self.form;
+        let unnamed = || format!("`{text}` names no instance: an instance is named as {form}");
+        // A path may have marks in it that are none, but not the first two of `://`.
+        let begin = text.find("://").map_or(0, |at| at + "://".len());
+        if begin == 0 && self.mark == '/' {
+            return Err(unnamed());
+        }
+        let (before, rest) = text.split_at(begin);
+        let (host, named) = rest.split_once(self.mark).ok_or_else(unnamed)?;
+        let (instance, query) = self.query(named);
+        if instance.is_empty() {
+            return Err(unnamed());
+        }
+        let address = (self.parse)(&format!("{before}{host}{query}"))?;
+        if address.is_for_listening() {
+            return Err(format!("`{text}`: port 0 is for listening; an instance is named as {form}"));
+        }
+        Ok(PeerPlace { address, instance: instance.into() })
+    }
+
+    /// What stands before `?`, and that with what follows; a path may have one that is none.
+    fn query<'a>(&self, text: &'a str) -> (&'a str, &'a str) {
+        let at = if self.mark == '/' { text.find('?') } else { None };
+        text.split_at(at.unwrap_or(text.len()))
+    }
+}
+
+impl fmt::Display for PeerPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, address) = (self.address.kind(), self.address.to_string());
+        let (address, query) = kind.query(&address);
+        write!(f, "{address}{}{}{query}", kind.mark, self.instance)
+    }
+}
+
+impl FromStr for PeerPlace {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::parse(text).unwrap_or_else(|| {
+            Err(if text.ends_with(".wasm") {
+                format!("`{text}` is no served instance but a file: call it with `isorun run {text} --invoke CALL`")
+            } else {
+                let forms: Vec<_> = KINDS.iter().map(|kind| kind.form).collect();
+                format!("`{text}` is no served instance: it is named as {}", forms.join(" or "))
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, address: &str, instance: &str) {
+        let place: PeerPlace = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert_eq!((place.address.to_string(), &*place.instance), (address.to_owned(), instance), "{text}");
+        assert_eq!(place.to_string(), text);
+    }
+
+    #[test]
+    fn a_place_is_an_address_and_a_name_and_is_written_as_it_is_read() {
+        check("tcp://127.0.0.1:7000/kv", "tcp://127.0.0.1:7000", "kv");
+        check("tcp://[::1]:7000/kv", "tcp://[::1]:7000", "kv");
+        #[cfg(unix)]
+        check("unix:///run/a?b/kv.sock#kv", "unix:///run/a?b/kv.sock", "kv");
+    }
+
+    #[test]
+    fn a_host_is_the_same_without_a_name() {
+        for (text, expected) in [
+            ("tcp://127.0.0.1:7000", Some("tcp://127.0.0.1:7000")),
+            ("tcp://127.0.0.1:7000/", Some("tcp://127.0.0.1:7000")),
+            ("tcp://127.0.0.1:7000/kv", None),
+            #[cfg(unix)]
+            ("unix:///run/kv.sock", Some("unix:///run/kv.sock")),
+            #[cfg(unix)]
+            ("unix:///run/kv.sock#", Some("unix:///run/kv.sock")),
+            #[cfg(unix)]
+            ("unix:///run/kv.sock#kv", None),
+            ("kv.wasm", None),
+        ] {
+            let found = PeerPlace::of_host(text).map(|place| place.unwrap());
+            assert!(found.iter().all(|place| place.instance == REFLECT_INSTANCE));
+            assert_eq!(found.map(|place| place.address.to_string()).as_deref(), expected, "{text}");
+        }
+    }
+}
