@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use isorun::{Access, Budget, Mount, OnFailure, Serving, WasiFeature};
+use isorun::{ATTEMPTS_MAX, Access, Balance, Budget, Mount, OnFailure, Serving, WasiFeature};
 
 use crate::address::{Address, PeerPlace};
 use crate::place::{FORMS, Place};
@@ -262,6 +262,18 @@ pub struct Links {
     /// What the guest gets for a call through a --link that fails: trap, case:NAME, or text
     #[arg(long, value_name = "IFACE=POLICY", long_help = help::ON_FAILURE)]
     pub on_failure: Vec<OnFailureArg>,
+
+    /// Calls through a --link may run twice: what may have got lost is sent again
+    #[arg(long, value_name = "IFACE", long_help = help::IDEMPOTENT)]
+    pub idempotent: Vec<String>,
+
+    /// How often a call through a --link is sent at most, 1 to 100
+    #[arg(long, value_name = "IFACE=N", long_help = help::ATTEMPTS)]
+    pub attempts: Vec<AttemptsArg>,
+
+    /// Which of several places of a --link a call goes to: as-served, sticky, or spread
+    #[arg(long, value_name = "IFACE=HOW", long_help = help::BALANCE)]
+    pub balance: Vec<BalanceArg>,
 }
 
 #[derive(Debug, Args)]
@@ -380,6 +392,55 @@ impl FromStr for OnFailureArg {
             _ => Err(format!("`{text}` names no link: {form}")),
         }
     }
+}
+
+/// One `--attempts`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttemptsArg {
+    /// The `--link` that it is for.
+    pub import: String,
+    pub attempts: u32,
+}
+
+impl FromStr for AttemptsArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let form = format!("attempts are IFACE=N, like demo:kv/store=3, with 1 to {ATTEMPTS_MAX}");
+        let (import, n) = for_link(text).ok_or_else(|| format!("`{text}` names no link: {form}"))?;
+        let attempts = n.parse().ok().filter(|n| (1..=ATTEMPTS_MAX).contains(n));
+        let attempts = attempts.ok_or_else(|| format!("`{n}` is no number of attempts: {form}"))?;
+        Ok(Self { import: import.into(), attempts })
+    }
+}
+
+/// One `--balance`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BalanceArg {
+    /// The `--link` that it is for.
+    pub import: String,
+    pub balance: Balance,
+}
+
+impl FromStr for BalanceArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let form = "it is IFACE=as-served, IFACE=sticky or IFACE=spread, like demo:kv/store=sticky";
+        let (import, how) = for_link(text).ok_or_else(|| format!("`{text}` names no link: {form}"))?;
+        let balance = match how {
+            "as-served" => Balance::AsServed,
+            "sticky" => Balance::Sticky,
+            "spread" => Balance::Spread,
+            _ => return Err(format!("`{how}` is no way to choose a place: {form}")),
+        };
+        Ok(Self { import: import.into(), balance })
+    }
+}
+
+/// A link's import, and what is said of it.
+fn for_link(text: &str) -> Option<(&str, &str)> {
+    text.split_once('=').filter(|(import, _)| !import.is_empty())
 }
 
 /// Most stores that a pool may have: each may take what `--memory` allows.

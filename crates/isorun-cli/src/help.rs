@@ -26,8 +26,39 @@ PLACE is one of
   tcp://HOST:PORT/NAME  an instance that `isorun serve` serves
   unix:///PATH#NAME     the same, on a Unix socket
 
+Places in other processes may be several, with commas between them, as
+in tcp://HOST:PORT/NAME,unix:///PATH#NAME. A call goes to one of them,
+and to another where that is gone: see --balance.
+
 Links are made and checked before anything runs, so what they go to is
 served first: start providers before those who link to them.";
+
+pub const IDEMPOTENT: &str = "\
+Calls through a --link may run twice: what may have got lost is sent
+again
+
+IFACE as it stands in the --link. A call whose answer did not come
+because the connection broke may have run. By default it fails as
+`unknown`; with this option it is sent again within its deadline, 3
+times in all unless --attempts says otherwise.";
+
+pub const ATTEMPTS: &str = "\
+How often a call through a --link is sent at most, 1 to 100
+
+IFACE as it stands in the --link. A call is sent again, after a pause
+that grows, as long as it certainly did not run, or with --idempotent;
+never after its deadline (--timeout). By default it is sent once; where
+the link has several places, once to each and once more.";
+
+pub const BALANCE: &str = "\
+Which of several places of a --link a call goes to
+
+IFACE as it stands in the --link.
+  as-served  sticky where the instance keeps state, as a singleton
+             does; else spread [default]
+  sticky     all calls go to one place; to another only once that
+             is gone, which is logged: its state is another
+  spread     each call goes to the less busy of two places";
 
 pub const ON_FAILURE: &str = "\
 What the guest gets for a call through a --link that fails
@@ -86,6 +117,7 @@ pub const RUN: &str = examples! {
     "isorun run command.wasm --wasi clocks,random --env LANG=C -- -v input.txt"
     "isorun run app.wasm --link demo:kv/store=local:kv.wasm --invoke 'run(40)'"
     "isorun run app.wasm --link '*=tcp://127.0.0.1:7000/kv' --invoke 'run(40)' \\\n      --timeout 500ms"
+    "isorun run app.wasm --invoke 'run(40)' --idempotent '*' \\\n      --link '*=tcp://127.0.0.1:7000/kv,unix:///tmp/kv.sock#kv'"
     "isorun run app.wasm --link '*=fused:kv.wasm' --invoke 'run(40)'"
     "isorun run app.wasm --link '*=local:kv.wasm' --invoke 'run(40)' \\\n      --on-failure '*=case:denied'"
     "isorun run files.wasm --dir photos::/photos:ro \\\n      --invoke 'run(\"list\", \"/photos\", \"\")'"
@@ -146,7 +178,7 @@ mod tests {
     #[test]
     fn no_line_is_wrapped_at_80_columns() {
         let ends = [ISORUN, RUN, SERVE, CALL, INSPECT, CHECK, COMPILE, DEMO, COMPLETION].map(|text| (text, 0));
-        for (text, indent) in ends.into_iter().chain([(LINK, INDENT), (ON_FAILURE, INDENT)]) {
+        for (text, indent) in ends.into_iter().chain([LINK, ON_FAILURE, IDEMPOTENT, ATTEMPTS, BALANCE].map(|text| (text, INDENT))) {
             for line in text.lines() {
                 assert!(indent + line.chars().count() <= 80, "{line}");
             }

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use isorun::{InstanceBuilder, LoadedComponent, OnFailure, Runtime, Wasi, WasiDir, WasiFeature, read_component};
+use isorun::{Balance, InstanceBuilder, LoadedComponent, OnFailure, Runtime, Wasi, WasiDir, WasiFeature, read_component};
 
-use crate::args::{BudgetArgs, GrantArgs, Links};
+use crate::args::{AttemptsArg, BalanceArg, BudgetArgs, GrantArgs, Links, OnFailureArg};
 use crate::exit::{FAILED, Failed};
 use crate::place::{Place, Places};
 
@@ -44,9 +44,15 @@ pub async fn described_with(
     mut places: Places<'_>,
 ) -> Result<InstanceBuilder, Failed> {
     let mut builder = runtime.builder(component).budget(budget.of_app()).wasi(granted(wasi, grants)?);
-    let policies = policies(links)?;
-    for (link, policy) in links.all.iter().zip(policies) {
-        builder = builder.link(&link.import, places.find(link).await?);
+    for (link, options) in links.all.iter().zip(options(links)?) {
+        let LinkOptions { policy, idempotent, attempts, balance } = options;
+        builder = builder.link(&link.import, places.find(link, balance.unwrap_or_default()).await?);
+        if idempotent {
+            builder = builder.idempotent();
+        }
+        if let Some(attempts) = attempts {
+            builder = builder.attempts(attempts);
+        }
         if let Some(timeout_ms) = budget.timeout {
             builder = builder.deadline_ms(timeout_ms);
         }
@@ -74,31 +80,66 @@ pub async fn described_with(
     Ok(builder)
 }
 
-/// The failure policy of each link, where it has one.
-fn policies(links: &Links) -> Result<Vec<Option<OnFailure>>, Failed> {
-    let mut policies = vec![None; links.all.len()];
-    let unversioned = |name: &str| name.split('@').next().unwrap_or_default().to_owned();
-    for wanted in &links.on_failure {
-        let (import, policy) = (&wanted.import, &wanted.policy);
-        let same = |link: &str| link == import || unversioned(link) == *import || link == unversioned(import);
-        let Some(at) = links.all.iter().position(|link| same(&link.import)) else {
-            let known: Vec<_> = links.all.iter().map(|link| link.import.as_str()).collect();
-            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-            return Err(Failed::usage(format!(
-                "--on-failure {import}={policy}: no --link is for `{import}`; there are: {known}"
-            )));
-        };
-        let never = match &links.all[at].place {
-            Place::Kv(_) => "its calls go to this process's own code, which is never away",
-            Place::Fused(_) => "its calls stay in the component, which ends with what is fused to it",
-            Place::Local(_) | Place::Peer(_) => "",
-        };
-        if !never.is_empty() {
-            return Err(Failed::usage(format!("--on-failure {import}={policy}: {never}")));
+/// What is said of a link beside its place.
+#[derive(Debug, Clone, Default)]
+struct LinkOptions {
+    policy: Option<OnFailure>,
+    idempotent: bool,
+    attempts: Option<u32>,
+    balance: Option<Balance>,
+}
+
+/// The options of each link.
+fn options(links: &Links) -> Result<Vec<LinkOptions>, Failed> {
+    let mut options = vec![LinkOptions::default(); links.all.len()];
+    for OnFailureArg { import, policy } in &links.on_failure {
+        let option = format!("--on-failure {import}={policy}");
+        let at = link_of(links, &option, import)?;
+        match links.all[at].place.never_away() {
+            // A call to another component fails in more ways than by getting lost.
+            Some(why) if !matches!(links.all[at].place, Place::Local(_)) => {
+                return Err(Failed::usage(format!("{option}: {why}")));
+            }
+            _ => options[at].policy = Some(policy.clone()),
         }
-        policies[at] = Some(policy.clone());
     }
-    Ok(policies)
+    for import in &links.idempotent {
+        let at = away(links, &format!("--idempotent {import}"), import)?;
+        options[at].idempotent = true;
+    }
+    for AttemptsArg { import, attempts } in &links.attempts {
+        let at = away(links, &format!("--attempts {import}={attempts}"), import)?;
+        options[at].attempts = Some(*attempts);
+    }
+    for BalanceArg { import, balance } in &links.balance {
+        let option = format!("--balance {import}");
+        let at = link_of(links, &option, import)?;
+        if !matches!(links.all[at].place, Place::Peers(_)) {
+            return Err(Failed::usage(format!("{option}: its link has one place, where all calls go")));
+        }
+        options[at].balance = Some(*balance);
+    }
+    Ok(options)
+}
+
+/// The link that an option is for.
+fn link_of(links: &Links, option: &str, import: &str) -> Result<usize, Failed> {
+    let unversioned = |name: &str| name.split('@').next().unwrap_or_default().to_owned();
+    let same = |link: &str| link == import || unversioned(link) == *import || link == unversioned(import);
+    links.all.iter().position(|link| same(&link.import)).ok_or_else(|| {
+        let known: Vec<_> = links.all.iter().map(|link| link.import.as_str()).collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        Failed::usage(format!("{option}: no --link is for `{import}`; there are: {known}"))
+    })
+}
+
+/// The link that an option for calls to other processes is for.
+fn away(links: &Links, option: &str, import: &str) -> Result<usize, Failed> {
+    let at = link_of(links, option, import)?;
+    match links.all[at].place.never_away() {
+        Some(why) => Err(Failed::usage(format!("{option}: {why}"))),
+        None => Ok(at),
+    }
 }
 
 const FILESYSTEM: &str = "wasi:filesystem";

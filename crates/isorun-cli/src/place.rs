@@ -6,8 +6,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use isorun::{
-    InMemoryKv, InstanceHandle, InstantiateError, LinkError, Linkable, LoadedComponent, LocalInstance, Runtime,
-    StartError, Transport,
+    Balance, InMemoryKv, InstanceHandle, InstantiateError, LinkError, Linkable, LoadedComponent, LocalInstance,
+    PLACES_MAX, RemoteGroup, Runtime, StartError, Transport,
 };
 
 use crate::address::PeerPlace;
@@ -49,6 +49,20 @@ pub enum Place {
     Fused(PathBuf),
     /// An instance of another process.
     Peer(PeerPlace),
+    /// An instance that several processes have.
+    Peers(Vec<PeerPlace>),
+}
+
+impl Place {
+    /// Why calls there can't be away; `None` where another process may be.
+    pub fn never_away(&self) -> Option<&'static str> {
+        match self {
+            Self::Kv(_) => Some("its calls go to this process's own code, which is never away"),
+            Self::Fused(_) => Some("its calls stay in the component, which ends with what is fused to it"),
+            Self::Local(_) => Some("its calls stay in this process, where none gets lost"),
+            Self::Peer(_) | Self::Peers(_) => None,
+        }
+    }
 }
 
 /// `?deny=KEY&absent-is-error=KEY` after `system:kv`.
@@ -62,6 +76,17 @@ impl FromStr for Place {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        let places = several(text);
+        if places.len() > 1 {
+            if places.len() > PLACES_MAX {
+                return Err(format!("{} places: a link has {PLACES_MAX} at most", places.len()));
+            }
+            let places = places.into_iter().map(|place| match PeerPlace::parse(place) {
+                Some(place) => place,
+                None => Err(format!("`{place}` is no place beside others: several places are all in other processes")),
+            });
+            return places.collect::<Result<_, _>>().map(Self::Peers);
+        }
         let (scheme, rest) = text.split_once(':').ok_or_else(|| format!("`{text}` is no place: {FORMS}"))?;
         match scheme {
             "system" => kv(rest).map(Self::Kv),
@@ -74,6 +99,20 @@ impl FromStr for Place {
                 .map(Self::Peer),
         }
     }
+}
+
+/// What stands between commas, where that begins like a place: a path may have commas too.
+fn several(text: &str) -> Vec<&str> {
+    let is_scheme = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase());
+    let (mut places, mut start) = (Vec::new(), 0);
+    for (comma, _) in text.match_indices(',') {
+        if text[comma + 1..].split_once(':').is_some_and(|(scheme, _)| is_scheme(scheme)) {
+            places.push(&text[start..comma]);
+            start = comma + 1;
+        }
+    }
+    places.push(&text[start..]);
+    places
 }
 
 fn kv(text: &str) -> Result<KvRules, String> {
@@ -101,12 +140,14 @@ pub struct Places<'a> {
     instances: HashMap<PathBuf, InstanceHandle>,
     fused: HashMap<PathBuf, LoadedComponent>,
     transports: HashMap<String, Arc<dyn Transport>>,
+    groups: Vec<(Vec<PeerPlace>, Balance, RemoteGroup)>,
 }
 
 impl<'a> Places<'a> {
     pub fn new(runtime: &'a Runtime, budget: &'a BudgetArgs) -> Self {
         let (stores, instances, fused, transports) = (Vec::new(), HashMap::new(), HashMap::new(), HashMap::new());
-        Self { runtime, budget, starts: true, stores, instances, fused, transports }
+        let groups = Vec::new();
+        Self { runtime, budget, starts: true, stores, instances, fused, transports, groups }
     }
 
     /// The same, where nothing may run: the component of a `local:` place is checked, and not started.
@@ -115,7 +156,7 @@ impl<'a> Places<'a> {
     }
 
     /// What a link goes to; starts the component of a `local:` place.
-    pub async fn find(&mut self, link: &LinkArg) -> Result<Linkable, Failed> {
+    pub async fn find(&mut self, link: &LinkArg, balance: Balance) -> Result<Linkable, Failed> {
         Ok(match &link.place {
             Place::Kv(rules) => Linkable::system(self.store(rules)),
             Place::Local(file) if !self.starts => {
@@ -132,11 +173,27 @@ impl<'a> Places<'a> {
                 Linkable::fused(load::name_of(file), &component)
             }
             Place::Peer(place) => {
-                let transport = self.transports.entry(place.address.to_string());
-                let transport = transport.or_insert_with(|| place.transport());
-                Linkable::remote(transport.clone(), &place.instance)
+                Linkable::remote(self.transport(place), &place.instance)
             }
+            Place::Peers(places) => Linkable::remote_group(&self.group(places, balance)),
         })
+    }
+
+    fn transport(&mut self, place: &PeerPlace) -> Arc<dyn Transport> {
+        let transport = self.transports.entry(place.address.to_string());
+        transport.or_insert_with(|| place.transport()).clone()
+    }
+
+    /// One group for all links to the same places, so that they go to the same of them.
+    fn group(&mut self, places: &[PeerPlace], balance: Balance) -> RemoteGroup {
+        let known = self.groups.iter().find(|(of, how, _)| of == places && *how == balance);
+        if let Some((.., group)) = known {
+            return group.clone();
+        }
+        let ends: Vec<_> = places.iter().map(|place| (self.transport(place), place.instance.clone())).collect();
+        let group = self.runtime.remote_group(ends, balance);
+        self.groups.push((places.to_vec(), balance, group.clone()));
+        group
     }
 
     fn store(&mut self, rules: &KvRules) -> InMemoryKv {

@@ -77,6 +77,8 @@ mod server;
 pub use group::{Balance, IDEMPOTENT_ATTEMPTS, OTHERS_MS, PlaceStatus, RemoteGroup};
 pub use link::{Link, PeerPool};
 pub use neorpc::PeerLimits;
+pub use neorpc::places::PLACES_MAX;
+pub use neorpc::retry::ATTEMPTS_MAX;
 pub use once::{CallTarget, call_once, handle_incoming_rpc};
 pub use options::{BIND_MS_MAX, CLOSE_MS_MAX, CONNECT_MS_MAX, CONNECTIONS_MAX, DRAIN_MS, PeerOptions, ServeOptions};
 pub use peer::Peer;

@@ -56,7 +56,7 @@ pub use isorun_core::{
     TransportError,
 };
 pub use isorun_ledger::{Function, Interface, Ledger, TypeRegistry, names_match, nearest};
-pub use isorun_rpc::{Balance, CallTarget, Peer, PlaceStatus, RemoteGroup, call_once};
+pub use isorun_rpc::{ATTEMPTS_MAX, Balance, CallTarget, PLACES_MAX, Peer, PlaceStatus, RemoteGroup, call_once};
 pub use isorun_runtime::prescan::COMPONENT_BYTES_MAX;
 pub use isorun_runtime::wasmtime::component::Val;
 pub use isorun_runtime::{
