@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use isorun_core::{Budget, DEADLINE_MS_DEFAULT};
+use isorun_core::{Budget, DEADLINE_MS_DEFAULT, Failure};
 use isorun_ledger::Interface;
 use isorun_runtime::{
     CalleeLink, FusedLink, Instance, InstanceOptions, Link, LinkError, LinkTarget, LoadedComponent, OnFailure,
@@ -315,6 +315,7 @@ impl InstanceBuilder {
         }
         let linked = link(&self.component, &self.resolved(), &self.runtime.offers()).await;
         let linked = linked.map_err(|error| StartError::from(explained(error)))?;
+        self.warn_of_places_left_out().await;
         let fused = linked.component().fused().clone();
         let handle = InstanceHandle::new(Instance::start(linked, self.options).await?, fused);
         if let Some(id) = &self.register {
@@ -366,8 +367,52 @@ impl InstanceBuilder {
     /// # }
     /// ```
     pub async fn problems(&self) -> Vec<LinkError> {
-        let problems = problems(&self.component, &self.resolved(), &self.runtime.offers()).await;
+        // Each place of a group alone: together they hold where one of them does.
+        let mut all: Vec<LinkError> = Vec::new();
+        for at in 0..self.places_max().max(1) {
+            for problem in self.problems_at(at).await {
+                if !all.contains(&problem) {
+                    all.push(problem);
+                }
+            }
+        }
+        all
+    }
+
+    /// What is wrong where each group of places has only its place number `at`, or its first where there are not so many.
+    async fn problems_at(&self, at: usize) -> Vec<LinkError> {
+        let links: Vec<Link> = self.links.iter().map(|pending| self.target_at(pending, Some(at))).collect();
+        let links: Vec<Link> = links.into_iter().chain(self.rest_of_wasi()).collect();
+        let problems = problems(&self.component, &links, &self.runtime.offers()).await;
         problems.into_iter().map(explained).collect()
+    }
+
+    fn groups(&self) -> impl Iterator<Item = &RemoteGroup> {
+        self.links.iter().filter_map(|link| match &link.to {
+            Linkable::RemoteGroup(group) => Some(group),
+            Linkable::System(_) | Linkable::LocalInstance(_) | Linkable::Fused { .. } | Linkable::Remote { .. } => None,
+        })
+    }
+
+    fn places_max(&self) -> usize {
+        self.groups().map(|group| group.instances().count()).max().unwrap_or(0)
+    }
+
+    /// Says of each place that refused to bind, while another of its group did not, what is wrong there.
+    async fn warn_of_places_left_out(&self) {
+        let refused = |group: &RemoteGroup| -> Vec<usize> {
+            let places = group.places();
+            let refused = places.iter().enumerate();
+            refused.filter(|(_, place)| matches!(place.failure, Some(Failure::Refused(_)))).map(|(at, _)| at).collect()
+        };
+        let mut left_out: Vec<usize> = self.groups().flat_map(refused).collect();
+        left_out.sort_unstable();
+        left_out.dedup();
+        for at in left_out {
+            for problem in self.problems_at(at).await {
+                tracing::warn!("left out: {problem}");
+            }
+        }
     }
 
     /// What this description asks for, and for each the grant that allows it or the reason why none does.
@@ -456,6 +501,11 @@ impl InstanceBuilder {
     }
 
     fn target(&self, pending: &Pending) -> Link {
+        self.target_at(pending, None)
+    }
+
+    /// Where a link goes; of a group of places, the one number `at` alone if one is given.
+    fn target_at(&self, pending: &Pending, at: Option<usize>) -> Link {
         let callee = |callee, instance: &str, place: String| {
             LinkTarget::Callee(CalleeLink {
                 callee,
@@ -494,6 +544,9 @@ impl InstanceBuilder {
                 } else {
                     callee(Arc::new(remote), remote_instance, place)
                 }
+            }
+            Linkable::RemoteGroup(group) if let Some(one) = at.and_then(|at| group.instances().nth(at)) => {
+                callee(Arc::new(one.clone()), one.name(), format!("at {}", one.link().place()))
             }
             Linkable::RemoteGroup(group) => {
                 let mut names: Vec<&str> = group.instances().map(RemoteInstance::name).collect();
