@@ -52,7 +52,8 @@ pub fn main(words: &[&str]) -> Outcome {
         }
         Wish::One { seed, trace, faults } => {
             let options = Options { faults, trace_lines: TRACE_LINES, trace_all: trace, ..Options::default() };
-            let counts = simulate_workload(seed, &options).map_err(|broken| format!("a promise was broken\n{broken}"))?;
+            let counts =
+                simulate_workload(seed, &options).map_err(|broken| format!("a promise was broken\n{broken}"))?;
             println!("seed {seed}: {counts}");
             Ok(())
         }
@@ -93,9 +94,7 @@ fn parse(words: &[&str]) -> Outcome<Wish> {
         (Some(seed), None, None) => Ok(Wish::One { seed, trace, faults }),
         (Some(_), _, _) => Err("simulate: `--seed` names one, and goes with neither `--seeds` nor `--from`".to_owned()),
         (None, _, _) if trace => Err("simulate: `--trace` goes with `--seed`".to_owned()),
-        (None, _, _) => {
-            Ok(Wish::Some { from: from.unwrap_or(FROM), seeds: seeds.unwrap_or(SEEDS), faults })
-        }
+        (None, _, _) => Ok(Wish::Some { from: from.unwrap_or(FROM), seeds: seeds.unwrap_or(SEEDS), faults }),
     }
 }
 

@@ -178,7 +178,9 @@ mod tests {
     #[test]
     fn no_line_is_wrapped_at_80_columns() {
         let ends = [ISORUN, RUN, SERVE, CALL, INSPECT, CHECK, COMPILE, DEMO, COMPLETION].map(|text| (text, 0));
-        for (text, indent) in ends.into_iter().chain([LINK, ON_FAILURE, IDEMPOTENT, ATTEMPTS, BALANCE].map(|text| (text, INDENT))) {
+        for (text, indent) in
+            ends.into_iter().chain([LINK, ON_FAILURE, IDEMPOTENT, ATTEMPTS, BALANCE].map(|text| (text, INDENT)))
+        {
             for line in text.lines() {
                 assert!(indent + line.chars().count() <= 80, "{line}");
             }

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use isorun::{Balance, InstanceBuilder, LoadedComponent, OnFailure, Runtime, Wasi, WasiDir, WasiFeature, read_component};
+use isorun::{
+    Balance, InstanceBuilder, LoadedComponent, OnFailure, Runtime, Wasi, WasiDir, WasiFeature, read_component,
+};
 
 use crate::args::{AttemptsArg, BalanceArg, BudgetArgs, GrantArgs, Links, OnFailureArg};
 use crate::exit::{FAILED, Failed};

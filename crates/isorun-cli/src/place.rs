@@ -172,9 +172,7 @@ impl<'a> Places<'a> {
                 let component = self.fused(file).map_err(|failed| failed.behind_link(&link.text))?;
                 Linkable::fused(load::name_of(file), &component)
             }
-            Place::Peer(place) => {
-                Linkable::remote(self.transport(place), &place.instance)
-            }
+            Place::Peer(place) => Linkable::remote(self.transport(place), &place.instance),
             Place::Peers(places) => Linkable::remote_group(&self.group(places, balance)),
         })
     }

@@ -236,7 +236,10 @@ fn one_of_three_is_killed_under_load_and_comes_back_and_no_call_runs_twice() {
                 assert!((done..=done + CALLERS as u64).contains(&ran), "{done} results, {ran} ran");
             } else {
                 // What was at the killed one may have run; all else ran once.
-                assert!(kinds(&failures).keys().all(|kind| *kind == "unknown") && unknown <= CALLERS as u64, "{failures:?}");
+                assert!(
+                    kinds(&failures).keys().all(|kind| *kind == "unknown") && unknown <= CALLERS as u64,
+                    "{failures:?}"
+                );
                 assert!((done..=done + unknown).contains(&ran), "{done} results, {unknown} unknown, {ran} ran");
             }
         });

@@ -314,7 +314,12 @@ impl Shared {
         match change {
             Some(Change::Out(time)) => {
                 let failure = failure.map_or_else(|| "the connection ended".to_owned(), Failure::to_string);
-                tracing::warn!(place, failure, out_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX), "left out");
+                tracing::warn!(
+                    place,
+                    failure,
+                    out_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX),
+                    "left out"
+                );
             }
             Some(Change::Back) => tracing::info!(place, "takes calls again"),
             None => {}
@@ -370,7 +375,12 @@ struct Course {
 }
 
 impl GroupBound {
-    async fn call_somewhere(&self, function: FunctionIndex, cx: &CallContext, args: Bytes) -> Result<Reply, CallFailed> {
+    async fn call_somewhere(
+        &self,
+        function: FunctionIndex,
+        cx: &CallContext,
+        args: Bytes,
+    ) -> Result<Reply, CallFailed> {
         let mut course = Course::default();
         loop {
             let Some(place) = self.choose(&course.tried) else {
@@ -433,7 +443,12 @@ impl GroupBound {
         drop(choice);
         if let Some(from) = chosen.moved_from {
             let (from, to) = (self.shared.name(from), self.shared.name(chosen.place));
-            tracing::warn!(from, to, moves, "the link's place is gone: its calls go to another, and to the state there");
+            tracing::warn!(
+                from,
+                to,
+                moves,
+                "the link's place is gone: its calls go to another, and to the state there"
+            );
         }
         if let Some(place) = probe {
             self.probe(place);

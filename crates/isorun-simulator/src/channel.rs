@@ -131,7 +131,10 @@ pub(crate) enum Wait {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Binding {
     /// These calls wait for it.
-    Asked { id: RequestId, waiting: Vec<CallId> },
+    Asked {
+        id: RequestId,
+        waiting: Vec<CallId>,
+    },
     Bound(BindingId),
 }
 

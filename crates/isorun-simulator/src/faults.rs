@@ -220,12 +220,7 @@ impl World {
                 self.hosts[host].up = true;
                 Some(host)
             }
-            Fault::Cut
-            | Fault::HalfOpen
-            | Fault::Slow
-            | Fault::Stall
-            | Fault::Partition(..)
-            | Fault::Drain(_) => None,
+            Fault::Cut | Fault::HalfOpen | Fault::Slow | Fault::Stall | Fault::Partition(..) | Fault::Drain(_) => None,
         }
     }
 

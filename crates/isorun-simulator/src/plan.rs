@@ -52,6 +52,7 @@ impl Plan {
                 frame_bytes_max: rng.usize(neorpc::FRAME_BYTES_MIN..200_000),
                 calls_max: rng.u32(1..12),
                 bindings_max: rng.u32(1..6),
+                window_bytes: rng.usize(neorpc::WINDOW_BYTES_MIN..neorpc::WINDOW_BYTES),
             },
             _ => neorpc::PeerLimits::default(),
         };

@@ -115,8 +115,20 @@ impl Counts {
             simulated_us,
         } = self;
         [
-            steps, calls, returned, not_sent, unknown, refused, failed, deadline, cancelled, again, channels, frames,
-            faults, simulated_us,
+            steps,
+            calls,
+            returned,
+            not_sent,
+            unknown,
+            refused,
+            failed,
+            deadline,
+            cancelled,
+            again,
+            channels,
+            frames,
+            faults,
+            simulated_us,
         ]
     }
 }

@@ -278,7 +278,8 @@ impl World {
             },
             Event::Described { id, result } => match self.end_mut(at).waits.remove(&id) {
                 Some(Wait::Call(call)) => {
-                    let reply = result.map(|results| Reply { results, fuel_used: 0 }).map_err(Into::into);
+                    let reply =
+                        result.map(|described| Reply { results: described.ledger, fuel_used: 0 }).map_err(Into::into);
                     self.returned(at, id, call, reply);
                 }
                 other => self.unasked(at, id, other),
@@ -332,7 +333,9 @@ impl World {
     fn unasked(&mut self, at: EndAt, id: RequestId, other: Option<Wait>) {
         let name = self.name(at);
         self.promises.broken(match other {
-            None => format!("{name}: request {id} ended, for which nobody waits: a second outcome, or one after a cancel"),
+            None => {
+                format!("{name}: request {id} ended, for which nobody waits: a second outcome, or one after a cancel")
+            }
             Some(wait) => format!("{name}: request {id} ended as another kind than {wait:?}"),
         });
     }

@@ -39,8 +39,16 @@ pub(crate) enum Due {
     /// An answer that was thought over.
     Answer(EndAt, RequestId),
     /// A dial came to its end.
-    Dialed { host: usize, incarnation: u64, to: usize },
-    Wake { host: usize, incarnation: u64, token: u64 },
+    Dialed {
+        host: usize,
+        incarnation: u64,
+        to: usize,
+    },
+    Wake {
+        host: usize,
+        incarnation: u64,
+        token: u64,
+    },
     /// A call's time is over.
     Deadline(CallId),
     /// A call is made again.
@@ -336,7 +344,7 @@ impl World {
         let closed = end.connection.is_closed();
         let wrong = if held.in_flight != waits {
             Some(format!("{} requests are in flight, {waits} are waited for", held.in_flight))
-        } else if held.in_service != asked && !closed {
+        } else if held.in_service - held.arriving != asked && !closed {
             Some(format!("{} requests are in service, {asked} came and have no answer", held.in_service))
         } else if held.bindings != offered && !closed {
             Some(format!("{} bindings are held, {offered} were made and not given back", held.bindings))
@@ -402,7 +410,9 @@ impl World {
             for side in 0..2 {
                 let end = self.end((channel, side));
                 let held = end.connection.held();
-                if end.stage != Stage::Gone || held != neorpc::Held::default() || end.connection.poll_timeout().is_some()
+                if end.stage != Stage::Gone
+                    || held != neorpc::Held::default()
+                    || end.connection.poll_timeout().is_some()
                 {
                     let (name, stage) = (self.name((channel, side)), end.stage);
                     self.promises.broken(format!("{name} was to go and is {stage:?}: {held:?}"));

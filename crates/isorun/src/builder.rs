@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use isorun_core::{Budget, DEADLINE_MS_DEFAULT, Failure};
 use isorun_ledger::Interface;
+use isorun_rpc::{Balance, RemoteGroup, RemoteInstance};
 use isorun_runtime::{
     CalleeLink, FusedLink, Instance, InstanceOptions, Link, LinkError, LinkTarget, LoadedComponent, OnFailure,
     Selector, Serving, StartError, SystemComponent, fuse, link, problems,
 };
-use isorun_rpc::{Balance, RemoteGroup, RemoteInstance};
 use isorun_security::{Capability, Decision, Grants, Request};
 use isorun_system::{Wasi, how_to_grant};
 
@@ -444,10 +444,9 @@ impl InstanceBuilder {
     fn imports(&self) -> impl Iterator<Item = &Interface> {
         let fused = self.links.iter().filter_map(|link| match &link.to {
             Linkable::Fused { component, .. } => Some(component),
-            Linkable::System(_)
-            | Linkable::LocalInstance(_)
-            | Linkable::Remote { .. }
-            | Linkable::RemoteGroup(_) => None,
+            Linkable::System(_) | Linkable::LocalInstance(_) | Linkable::Remote { .. } | Linkable::RemoteGroup(_) => {
+                None
+            }
         });
         [&self.component].into_iter().chain(fused).flat_map(|component| &component.ledger().imports)
     }

@@ -45,10 +45,6 @@ impl Writer {
         Ok(self.0.s32(value)?)
     }
 
-    pub(crate) fn bool(&mut self, value: bool) -> Result<(), FrameError> {
-        Ok(self.0.bool(value)?)
-    }
-
     pub(crate) fn bytes(&mut self, value: &[u8]) -> Result<(), FrameError> {
         Ok(self.0.bytes(value)?)
     }
@@ -186,10 +182,6 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn s32(&mut self) -> Result<i32, FrameError> {
         Ok(self.decoder.s32()?)
-    }
-
-    pub(crate) fn bool(&mut self) -> Result<bool, FrameError> {
-        Ok(self.decoder.bool()?)
     }
 
     pub(crate) fn skip(&mut self) -> Result<(), FrameError> {

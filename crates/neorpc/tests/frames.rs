@@ -8,9 +8,10 @@ use isorun_core::{
 };
 use neorpc::{
     BindFrame, BindingId, BoundFrame, CHUNK_BYTES_MAX, CallFrame, CallInChunksFrame, ChunkFrame, Companions,
-    CreditFrame, DescribeFrame, DescribedFrame, FEATURE_CHUNKS, FRAME_BYTES_MAX, FUNCTIONS_MAX, FailureFrame, Frame,
-    FrameError, FunctionTable, Hello, NAME_BYTES_MAX, Payload, PeerLimits, ReplyFrame, ReplyInChunksFrame, RequestId,
-    SelfContainedCall, TEXT_BYTES_MAX, WINDOW_BYTES_MAX, WINDOW_BYTES_MIN, WINDOW_FRAMES,
+    CreditFrame, DescribeFrame, DescribedFrame, Description, FEATURE_CHUNKS, FRAME_BYTES_MAX, FUNCTIONS_MAX,
+    FailureFrame, Frame, FrameError, FunctionTable, Hello, NAME_BYTES_MAX, Payload, PeerLimits, ReplyFrame,
+    ReplyInChunksFrame, RequestId, SelfContainedCall, TEXT_BYTES_MAX, WINDOW_BYTES_MAX, WINDOW_BYTES_MIN,
+    WINDOW_FRAMES,
 };
 use proptest::prelude::*;
 
@@ -134,7 +135,9 @@ fn frame() -> impl Strategy<Value = Frame> {
         Frame::Failure(FailureFrame { id, failed: CallFailed { failure, fuel_used } })
     });
     let describe = (id(), text()).prop_map(|(id, instance)| Frame::Describe(DescribeFrame { id, instance }));
-    let described = (id(), prop_oneof![bytes().prop_map(Ok), failure().prop_map(Err)])
+    let description =
+        (bytes(), any::<Option<bool>>()).prop_map(|(ledger, keeps_state)| Ok(Description { ledger, keeps_state }));
+    let described = (id(), prop_oneof![description, failure().prop_map(Err)])
         .prop_map(|(id, result)| Frame::Described(DescribedFrame { id, result }));
     let once = (text(), prop::option::of(text()), text(), any::<[u8; 32]>(), companions(), bytes()).prop_map(
         |(instance, interface, function, hash, with, args)| {

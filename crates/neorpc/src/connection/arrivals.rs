@@ -146,9 +146,9 @@ impl Arrivals {
         }
     }
 
-    /// Payloads that are under way.
-    pub(super) fn len(&self) -> usize {
-        self.arrivals.len()
+    /// Calls whose arguments are under way.
+    pub(super) fn calls(&self) -> usize {
+        self.due.len()
     }
 
     /// When the first call is to be given up.

@@ -21,7 +21,7 @@ pub struct Held {
     pub queue_frames: usize,
     /// The bytes of those frames.
     pub queue_bytes: usize,
-    /// Payloads in chunks that have not arrived.
+    /// Those of the requests in service whose arguments are still to come.
     pub arriving: usize,
     /// Deadlines that are watched; a few of requests that have ended may be among them while others are in flight.
     pub timers: usize,
@@ -38,7 +38,7 @@ impl Connection {
             args_bytes: self.args_bytes,
             queue_frames: self.waiting_frames(),
             queue_bytes: self.waiting_bytes(),
-            arriving: self.arrivals.len(),
+            arriving: self.arrivals.calls(),
             timers: self.deadlines.len(),
         }
     }

@@ -123,7 +123,14 @@ fn words(frame: &Frame) -> String {
         Frame::Ping(number) | Frame::Pong(number) => format!("{kind} {number}"),
         Frame::GoingAway(last) => format!("{kind} after {last}"),
         Frame::Describe(describe) => format!("{kind} {}: instance {}", describe.id, describe.instance),
-        Frame::Described(DescribedFrame { id, result: Ok(ledger) }) => format!("{kind} {id}: ledger {}", hex(ledger)),
+        Frame::Described(DescribedFrame { id, result: Ok(described) }) => {
+            let state = match described.keeps_state {
+                None => "",
+                Some(true) => ", keeps state",
+                Some(false) => ", keeps no state",
+            };
+            format!("{kind} {id}: ledger {}{state}", hex(&described.ledger))
+        }
         Frame::SelfContained(call) => format!(
             "{kind}: instance {}, {}, {} {}, {}, arguments {}",
             call.instance,
