@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use isorun_core::{Channel, TransportError};
+use isorun_core::TransportError;
 use tokio::time::Sleep;
 
 /// How long accepting pauses after the system ran out of something, in milliseconds.
@@ -22,13 +22,13 @@ pub(crate) struct Accepting {
 }
 
 impl Accepting {
-    /// The channel over the next stream that `accept` gives.
-    pub(crate) fn poll<S>(
+    /// What `with` makes of the next stream that `accept` gives.
+    pub(crate) fn poll<S, T>(
         &mut self,
         cx: &mut Context<'_>,
         accept: impl FnOnce(&mut Context<'_>) -> Poll<io::Result<S>>,
-        channel: impl FnOnce(S) -> io::Result<Box<dyn Channel>>,
-    ) -> Poll<Result<Box<dyn Channel>, TransportError>> {
+        with: impl FnOnce(S) -> io::Result<T>,
+    ) -> Poll<Result<T, TransportError>> {
         if let Some(pause) = &mut self.pause {
             ready!(pause.as_mut().poll(cx));
             self.pause = None;
@@ -37,8 +37,8 @@ impl Accepting {
         if accepted.as_ref().is_err_and(|error| !is_of_one_connection(error)) {
             self.pause = Some(Box::pin(tokio::time::sleep(Duration::from_millis(ACCEPT_PAUSE_MS))));
         }
-        let channel = accepted.and_then(channel);
-        Poll::Ready(channel.map_err(|error| TransportError::Lost { cause: format!("not accepted: {error}") }))
+        let made = accepted.and_then(with);
+        Poll::Ready(made.map_err(|error| TransportError::Lost { cause: format!("not accepted: {error}") }))
     }
 }
 

@@ -78,6 +78,16 @@ impl TcpAddress {
         self.port
     }
 
+    /// The host, as it stands in an address but for the brackets of IPv6.
+    #[must_use]
+    pub fn host(&self) -> String {
+        match &self.host {
+            Host::Ip(ip) => ip.to_string(),
+            Host::Localhost => "localhost".into(),
+            Host::Name(name) => name.to_string(),
+        }
+    }
+
     /// The socket addresses behind it, asking the system about a name.
     pub(crate) async fn resolve(&self) -> std::io::Result<Vec<SocketAddr>> {
         match &self.host {

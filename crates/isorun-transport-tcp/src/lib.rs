@@ -2,9 +2,14 @@
 //!
 //! A frame travels as its length, a little-endian `u32`, and its bytes. Writes
 //! are gathered, `TCP_NODELAY` is set, and a length is refused before a byte of
-//! the frame is read or a byte of memory is set aside for it. There is no TLS
-//! here: whoever reaches the port is [anonymous](isorun_core::PeerIdentity::Anonymous),
+//! the frame is read or a byte of memory is set aside for it. Over TCP alone
+//! whoever reaches the port is [anonymous](isorun_core::PeerIdentity::Anonymous),
 //! which is why a server asks [`TcpAddress::is_loopback`] first.
+//!
+//! With the feature `tls`, `TlsTransport` and `TlsTransportListener` carry the same
+//! frames within TLS at `tls://HOST:PORT`. Both ends show a certificate, and no
+//! frame is looked at before both are verified: whoever a channel leads to is
+//! [authenticated](isorun_core::PeerIdentity::Authenticated).
 //!
 //! Between processes of one machine, and where there are Unix sockets,
 //! `UnixTransport` and `UnixTransportListener` carry the same frames at
@@ -40,6 +45,8 @@ mod address;
 mod channel;
 mod listener;
 mod reader;
+#[cfg(feature = "tls")]
+mod tls;
 mod transport;
 #[cfg(unix)]
 mod unix;
@@ -47,6 +54,10 @@ mod writer;
 
 pub use address::{AddressError, TcpAddress};
 pub use listener::{ListenError, TcpTransportListener};
+#[cfg(feature = "tls")]
+pub use tls::{
+    HANDSHAKE_MS_MAX, HANDSHAKES_MAX, TlsAddress, TlsAddressError, TlsListenError, TlsTransport, TlsTransportListener,
+};
 pub use transport::{CONNECT_MS_MAX, TcpTransport};
 #[cfg(unix)]
 pub use unix::{

@@ -78,7 +78,7 @@ pub(crate) async fn open_in_time(
 }
 
 /// Tries each address behind the name in turn.
-async fn connect(address: &TcpAddress) -> io::Result<TcpStream> {
+pub(crate) async fn connect(address: &TcpAddress) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(address.resolve().await?.as_slice()).await?;
     // Where nobody listens on a port that the system gives out, it may give us that very port,
     // and TCP then connects us with ourselves.

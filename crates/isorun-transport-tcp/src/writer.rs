@@ -35,6 +35,8 @@ pub(crate) struct FrameWriter {
     begun: Option<Begun>,
     /// Where small frames are put together; empty between two writes.
     flat: Vec<u8>,
+    /// Whether something was written that the stream may still hold.
+    unflushed: bool,
     /// What ended the sending, given again to whoever asks again.
     failed: Option<TransportError>,
     stage: Stage,
@@ -69,6 +71,13 @@ impl FrameWriter {
             if let Err(error) = ready!(self.poll_write(cx, stream.as_mut(), queue)) {
                 return self.fail(error);
             }
+        }
+        // A socket holds nothing back, but what encrypts does.
+        if self.unflushed {
+            if let Err(error) = ready!(stream.poll_flush(cx)) {
+                return self.fail(lost(&error));
+            }
+            self.unflushed = false;
         }
         Poll::Ready(Ok(()))
     }
@@ -117,6 +126,7 @@ impl FrameWriter {
         match ready!(written) {
             Ok(0) => Poll::Ready(Err(lost(&io::ErrorKind::WriteZero.into()))),
             Ok(written) => {
+                self.unflushed = true;
                 self.take_written(queue, written);
                 Poll::Ready(Ok(()))
             }

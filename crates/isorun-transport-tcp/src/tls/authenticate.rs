@@ -1,0 +1,121 @@
+//! What comes before the first frame, at both ends.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+
+use isorun_core::PeerIdentity;
+use isorun_tls::{ALPN, Credentials, IdentityError, peer_of};
+use rustls::{AlertDescription, CertificateError, CommonState, Error, InvalidMessage};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
+
+use super::TlsAddress;
+
+/// What the end that accepted says once it has verified the other one.
+///
+/// With TLS 1.3 the end that connects is done before the other end has looked at
+/// its certificate. It waits for this byte, so that whoever is refused hears why
+/// when it opens a channel, and nothing it sends is lost with the refusal.
+const WELCOME: u8 = 1;
+
+/// Why there is no channel.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refused {
+    #[error("{}", said(.0))]
+    Handshake(io::Error),
+    #[error("it does not say that it speaks isorun/1")]
+    Protocol,
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    #[error("it ended the connection before it let this end in")]
+    Unwelcome,
+}
+
+impl From<io::Error> for Refused {
+    fn from(error: io::Error) -> Self {
+        Self::Handshake(error)
+    }
+}
+
+/// The accepting end's part.
+pub(super) async fn accept(
+    stream: TcpStream,
+    credentials: &Credentials,
+) -> Result<(TlsStream<TcpStream>, PeerIdentity), Refused> {
+    stream.set_nodelay(true)?;
+    let stream = TlsAcceptor::from(credentials.server_config(ALPN)).accept(stream).await?;
+    let peer = proven(stream.get_ref().1)?;
+    let mut stream = TlsStream::from(stream);
+    let written = poll_fn(|cx| Pin::new(&mut stream).poll_write(cx, &[WELCOME])).await?;
+    poll_fn(|cx| Pin::new(&mut stream).poll_flush(cx)).await?;
+    if written == 1 { Ok((stream, peer)) } else { Err(Refused::Unwelcome) }
+}
+
+/// The connecting end's part.
+pub(super) async fn connect(
+    stream: TcpStream,
+    address: &TlsAddress,
+    credentials: &Credentials,
+) -> Result<(TlsStream<TcpStream>, PeerIdentity), Refused> {
+    let connector = TlsConnector::from(credentials.client_config(ALPN));
+    let stream = connector.connect(address.server(), stream).await?;
+    let peer = proven(stream.get_ref().1)?;
+    let mut stream = TlsStream::from(stream);
+    let mut welcome = [0];
+    let mut buffer = ReadBuf::new(&mut welcome);
+    poll_fn(|cx| Pin::new(&mut stream).poll_read(cx, &mut buffer)).await?;
+    if buffer.filled() == [WELCOME] { Ok((stream, peer)) } else { Err(Refused::Unwelcome) }
+}
+
+/// Who the other end has proven to be, by a handshake that is over.
+fn proven(connection: &CommonState) -> Result<PeerIdentity, Refused> {
+    if connection.alpn_protocol() != Some(ALPN) {
+        return Err(Refused::Protocol);
+    }
+    Ok(peer_of(connection.peer_certificates())?)
+}
+
+/// What went wrong, in words that say which end refuses which.
+fn said(error: &io::Error) -> String {
+    let Some(error) = error.get_ref().and_then(|error| error.downcast_ref::<Error>()) else {
+        return match error.kind() {
+            io::ErrorKind::UnexpectedEof => "it ended the connection in the middle of the handshake".into(),
+            _ => error.to_string(),
+        };
+    };
+    match error {
+        Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+            "its certificate was not issued by the authority that peers are known by".into()
+        }
+        Error::InvalidCertificate(CertificateError::Other(other)) => other.to_string(),
+        Error::InvalidCertificate(error) => format!("its certificate can't be accepted: {error}"),
+        Error::NoCertificatesPresented => IdentityError::NoCertificate.to_string(),
+        Error::AlertReceived(alert) => alert_said(*alert),
+        Error::InvalidMessage(InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion) => {
+            "it does not speak TLS".into()
+        }
+        Error::PeerIncompatible(error) => format!("it does not speak TLS 1.3 as this end does: {error:?}"),
+        Error::NoApplicationProtocol => Refused::Protocol.to_string(),
+        error => error.to_string(),
+    }
+}
+
+/// What the other end says of this one.
+fn alert_said(alert: AlertDescription) -> String {
+    match alert {
+        AlertDescription::UnknownCA => {
+            "it refuses this end's certificate: another authority issued it than the one it knows".into()
+        }
+        AlertDescription::CertificateExpired => "it refuses this end's certificate: it has expired".into(),
+        AlertDescription::CertificateRequired => "it refuses whoever shows no certificate".into(),
+        AlertDescription::BadCertificate
+        | AlertDescription::UnsupportedCertificate
+        | AlertDescription::CertificateRevoked
+        | AlertDescription::CertificateUnknown
+        | AlertDescription::AccessDenied => format!("it refuses this end's certificate: {alert:?}"),
+        AlertDescription::NoApplicationProtocol => Refused::Protocol.to_string(),
+        alert => format!("it ended the handshake: {alert:?}"),
+    }
+}
