@@ -4,11 +4,15 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use isorun::{Listener, REFLECT_INSTANCE, TcpAddress, TcpTransport, TcpTransportListener, Transport};
+use isorun::{
+    Listener, REFLECT_INSTANCE, TcpAddress, TcpTransport, TcpTransportListener, TlsAddress, TlsTransport,
+    TlsTransportListener, Transport,
+};
 #[cfg(unix)]
 use isorun::{UnixAddress, UnixTransport, UnixTransportListener};
 
 use crate::exit::{FAILED, Failed};
+use crate::keys::Keys;
 
 /// Where a process serves.
 ///
@@ -16,6 +20,7 @@ use crate::exit::{FAILED, Failed};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {
     Tcp(TcpAddress),
+    Tls(TlsAddress),
     #[cfg(unix)]
     Unix(UnixAddress),
 }
@@ -39,6 +44,12 @@ const KINDS: &[Kind] = &[
         form: "tcp://HOST:PORT/NAME",
         parse: |text| text.parse().map(Address::Tcp).map_err(|error: isorun::AddressError| error.to_string()),
     },
+    Kind {
+        scheme: "tls",
+        mark: '/',
+        form: "tls://HOST:PORT/NAME",
+        parse: |text| text.parse().map(Address::Tls).map_err(|error: isorun::TlsAddressError| error.to_string()),
+    },
     #[cfg(unix)]
     Kind {
         scheme: "unix",
@@ -53,27 +64,45 @@ impl Address {
     pub fn stays_here(&self) -> bool {
         match self {
             Self::Tcp(address) => address.is_loopback(),
+            Self::Tls(address) => address.is_loopback(),
             #[cfg(unix)]
             Self::Unix(_) => true,
         }
     }
 
-    /// A way there; nothing is opened yet.
-    pub fn transport(&self) -> Arc<dyn Transport> {
+    /// Whether who connects here has proven its name before anything it sends is looked at.
+    pub fn authenticates(&self) -> bool {
         match self {
-            Self::Tcp(address) => Arc::new(TcpTransport::from(address.clone())),
+            Self::Tcp(_) => false,
+            Self::Tls(_) => true,
             #[cfg(unix)]
-            Self::Unix(address) => Arc::new(UnixTransport::from(address.clone())),
+            Self::Unix(_) => false,
         }
     }
 
+    /// A way there; nothing is opened yet.
+    pub fn transport(&self, keys: &Keys) -> Result<Arc<dyn Transport>, Failed> {
+        Ok(match self {
+            Self::Tcp(address) => Arc::new(TcpTransport::from(address.clone())),
+            Self::Tls(address) => Arc::new(TlsTransport::to(address.clone(), keys.credentials(self)?)),
+            #[cfg(unix)]
+            Self::Unix(address) => Arc::new(UnixTransport::from(address.clone())),
+        })
+    }
+
     /// Listens; and where, which is somewhere else than was asked for if any port would do.
-    pub async fn listen(&self) -> Result<(Box<dyn Listener>, Self), Failed> {
+    pub async fn listen(&self, keys: &Keys) -> Result<(Box<dyn Listener>, Self), Failed> {
         match self {
             Self::Tcp(address) => {
                 let listener = TcpTransportListener::bind_address(address).await.map_err(unbound)?;
                 let address = listener.local_address().clone();
                 Ok((Box::new(listener), Self::Tcp(address)))
+            }
+            Self::Tls(address) => {
+                let credentials = keys.credentials(self)?;
+                let listener = TlsTransportListener::bind_address(address, credentials).await.map_err(unbound)?;
+                let address = listener.local_address().clone();
+                Ok((Box::new(listener), Self::Tls(address)))
             }
             #[cfg(unix)]
             Self::Unix(address) => {
@@ -87,6 +116,7 @@ impl Address {
     fn is_for_listening(&self) -> bool {
         match self {
             Self::Tcp(address) => address.port() == 0,
+            Self::Tls(address) => address.port() == 0,
             #[cfg(unix)]
             Self::Unix(_) => false,
         }
@@ -95,6 +125,7 @@ impl Address {
     fn kind(&self) -> &'static Kind {
         let scheme = match self {
             Self::Tcp(_) => "tcp",
+            Self::Tls(_) => "tls",
             #[cfg(unix)]
             Self::Unix(_) => "unix",
         };
@@ -110,6 +141,7 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => address.fmt(f),
+            Self::Tls(address) => address.fmt(f),
             #[cfg(unix)]
             Self::Unix(address) => address.fmt(f),
         }
@@ -135,8 +167,8 @@ pub struct PeerPlace {
 
 impl PeerPlace {
     /// A way there; nothing is opened yet.
-    pub fn transport(&self) -> Arc<dyn Transport> {
-        self.address.transport()
+    pub fn transport(&self, keys: &Keys) -> Result<Arc<dyn Transport>, Failed> {
+        self.address.transport(keys)
     }
 
     /// The instance that a place names; `None` where its text begins as that of no kind of address.
@@ -230,6 +262,8 @@ mod tests {
     fn a_place_is_an_address_and_a_name_and_is_written_as_it_is_read() {
         check("tcp://127.0.0.1:7000/kv", "tcp://127.0.0.1:7000", "kv");
         check("tcp://[::1]:7000/kv", "tcp://[::1]:7000", "kv");
+        check("tls://kv.example.org:7000/kv", "tls://kv.example.org:7000", "kv");
+        check("tls://[::1]:7000/kv?name=kv-1", "tls://[::1]:7000?name=kv-1", "kv");
         #[cfg(unix)]
         check("unix:///run/a?b/kv.sock#kv", "unix:///run/a?b/kv.sock", "kv");
     }
@@ -246,6 +280,9 @@ mod tests {
             ("unix:///run/kv.sock#", Some("unix:///run/kv.sock")),
             #[cfg(unix)]
             ("unix:///run/kv.sock#kv", None),
+            ("tls://127.0.0.1:7000/?name=kv-1", Some("tls://127.0.0.1:7000?name=kv-1")),
+            ("tls://127.0.0.1:7000?name=kv-1", Some("tls://127.0.0.1:7000?name=kv-1")),
+            ("tls://127.0.0.1:7000/kv?name=kv-1", None),
             ("kv.wasm", None),
         ] {
             let found = PeerPlace::of_host(text).map(|place| place.unwrap());

@@ -1,13 +1,18 @@
 //! The command line.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use isorun::{ATTEMPTS_MAX, Access, Balance, Budget, Mount, OnFailure, Serving, WasiFeature};
+use isorun::issue::{CA_DAYS_DEFAULT, DAYS_MAX, NODE_DAYS_DEFAULT};
+use isorun::{
+    ATTEMPTS_MAX, Access, Audience, Balance, Budget, Capability, Mount, NodeName, OnFailure, Serving, WasiFeature,
+};
 
 use crate::address::{Address, PeerPlace};
+use crate::keys::KeyArgs;
 use crate::place::{FORMS, Place};
 use crate::{help, units};
 
@@ -64,6 +69,7 @@ pub enum Command {
     Inspect(InspectArgs),
     Check(CheckArgs),
     Compile(CompileArgs),
+    Cert(CertArgs),
     /// Runs one component with its key-value store in three places, and compares them
     #[command(after_help = help::DEMO)]
     Demo,
@@ -91,6 +97,8 @@ pub struct RunArgs {
     pub grants: GrantArgs,
     #[command(flatten)]
     pub budget: BudgetArgs,
+    #[command(flatten)]
+    pub keys: KeyArgs,
 
     /// The guest's own arguments, after `--`
     #[arg(last = true, value_name = "ARGS", help_heading = "Arguments")]
@@ -99,8 +107,8 @@ pub struct RunArgs {
 
 /// Serves a component to other processes
 ///
-/// They link to it with `--link IFACE=PLACE`, where PLACE is `tcp://HOST:PORT/NAME` or `unix:///PATH#NAME`. Its own links
-/// are made before it listens, so what they go to is served first; where two need each other, a program of one's own can
+/// They link to it with `--link IFACE=PLACE`, where PLACE is `tcp://HOST:PORT/NAME`, `tls://HOST:PORT/NAME` or
+/// `unix:///PATH#NAME`. At a tls:// address both ends show a certificate, and --allow says who may call what. Its own links are made before it listens, so what they go to is served first; where two need each other, a program of one's own can
 /// make its links lazy.
 ///
 /// Prints `listening URL` to standard output once it accepts, and serves until SIGINT or SIGTERM. Then it takes nothing
@@ -113,7 +121,7 @@ pub struct ServeArgs {
     #[arg(value_name = "PROVIDER.wasm")]
     pub component: PathBuf,
 
-    /// Where to accept connections: tcp://HOST:PORT, whose port 0 takes a free one, or unix:///PATH
+    /// Where to accept connections: tcp://HOST:PORT or tls://HOST:PORT, whose port 0 takes a free one, or unix:///PATH
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Address,
 
@@ -126,9 +134,13 @@ pub struct ServeArgs {
     #[arg(long, value_name = "POLICY", default_value = "singleton", value_parser = policy)]
     pub policy: Serving,
 
-    /// Accept connections from other machines too, without encryption or authentication
+    /// Accept connections from other machines at a tcp:// address too, without encryption or authentication
     #[arg(long)]
     pub insecure: bool,
+
+    /// Who may call what, by the name in its certificate; once for each [default: anyone who connects, anything]
+    #[arg(long, value_name = "NAME[=WHAT]", long_help = help::ALLOW)]
+    pub allow: Vec<AllowArg>,
 
     /// How long calls that run may take to finish once a signal came, like 500ms or 1m
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::milliseconds)]
@@ -140,6 +152,8 @@ pub struct ServeArgs {
     pub grants: GrantArgs,
     #[command(flatten)]
     pub budget: BudgetArgs,
+    #[command(flatten)]
+    pub keys: KeyArgs,
 }
 
 /// Calls a function of an instance that is served, without any component
@@ -149,7 +163,7 @@ pub struct ServeArgs {
 #[derive(Debug, Args)]
 #[command(after_help = help::CALL)]
 pub struct CallArgs {
-    /// The instance: tcp://HOST:PORT/NAME or unix:///PATH#NAME
+    /// The instance: tcp://HOST:PORT/NAME, tls://HOST:PORT/NAME or unix:///PATH#NAME
     #[arg(value_name = "PLACE")]
     pub place: PeerPlace,
 
@@ -160,6 +174,9 @@ pub struct CallArgs {
     /// Time for all of it, asking included, like 500ms or 5s [default: 30s]
     #[arg(long, value_name = "TIME", value_parser = units::milliseconds)]
     pub timeout: Option<u64>,
+
+    #[command(flatten)]
+    pub keys: KeyArgs,
 }
 
 /// Shows what a component imports and exports, or what an instance or a host offers
@@ -172,7 +189,7 @@ pub struct CallArgs {
 #[derive(Debug, Args)]
 #[command(after_help = help::INSPECT)]
 pub struct InspectArgs {
-    /// A component's file, an instance (tcp://HOST:PORT/NAME, unix:///PATH#NAME), or a host (the same without a NAME)
+    /// A component's file, an instance (tcp://HOST:PORT/NAME, tls://HOST:PORT/NAME, unix:///PATH#NAME), or a host (the same without a NAME)
     #[arg(value_name = "FILE|PLACE")]
     pub target: Target,
 
@@ -183,6 +200,9 @@ pub struct InspectArgs {
     /// How long a peer may take to answer, like 500ms or 5s [default: 30s]
     #[arg(long, value_name = "TIME", value_parser = units::milliseconds)]
     pub timeout: Option<u64>,
+
+    #[command(flatten)]
+    pub keys: KeyArgs,
 }
 
 /// What `inspect` looks at.
@@ -228,6 +248,9 @@ pub struct CheckArgs {
     /// How long each peer may take to answer, like 500ms or 5s [default: 30s]
     #[arg(long, value_name = "TIME", value_parser = units::milliseconds)]
     pub timeout: Option<u64>,
+
+    #[command(flatten)]
+    pub keys: KeyArgs,
 }
 
 /// Compiles components now, so that later starts need not
@@ -241,6 +264,83 @@ pub struct CompileArgs {
     /// The components
     #[arg(value_name = "FILE.wasm", required = true)]
     pub components: Vec<PathBuf>,
+}
+
+/// Makes certificates for tls:// places: an authority, and the nodes that it vouches for
+///
+/// For development, and for networks that are small enough: whoever can read `ca.key` can be anybody. Keys are written
+/// so that their owner alone can read them. Prints which file is what; with `-o json` {"ok": {"certificate": FILE,
+/// "key": FILE}}, and "ca": FILE for a node.
+#[derive(Debug, Args)]
+#[command(after_help = help::CERT, subcommand_required = true, arg_required_else_help = true)]
+pub struct CertArgs {
+    #[command(subcommand)]
+    pub command: CertCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum CertCommand {
+    Ca(CertCaArgs),
+    Node(CertNodeArgs),
+}
+
+/// Makes an authority: `ca.pem`, which every node is given, and `ca.key`, which none is
+#[derive(Debug, Args)]
+pub struct CertCaArgs {
+    /// The folder for its files; made if it is not there
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+
+    /// Its name, for people who look at certificates
+    #[arg(long, value_name = "NAME", default_value = "isorun development")]
+    pub name: String,
+
+    /// How long it holds
+    #[arg(long, value_name = "N", default_value_t = CA_DAYS_DEFAULT, value_parser = days())]
+    pub days: u32,
+
+    /// Replaces files that are there
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Makes the certificate of a node: `NAME.pem`, `NAME.key`, and `ca.pem` beside them
+///
+/// Peers know the node by NAME: it is what `serve --allow` names, and what `tls://HOST:PORT/INSTANCE?name=NAME` expects of a
+/// server. A server that is reached without `?name=` needs the host of its address as --dns or --ip.
+#[derive(Debug, Args)]
+pub struct CertNodeArgs {
+    /// The node's name: lower-case letters, digits, `-`, `_` and `.`
+    #[arg(value_name = "NAME")]
+    pub name: NodeName,
+
+    /// The folder with the authority's `ca.pem` and `ca.key`
+    #[arg(long, value_name = "DIR")]
+    pub ca: PathBuf,
+
+    /// The folder for its files; made if it is not there
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+
+    /// A DNS name that it is reached by; once for each
+    #[arg(long, value_name = "NAME")]
+    pub dns: Vec<String>,
+
+    /// An IP address that it is reached by; once for each
+    #[arg(long, value_name = "IP")]
+    pub ip: Vec<IpAddr>,
+
+    /// How long it holds
+    #[arg(long, value_name = "N", default_value_t = NODE_DAYS_DEFAULT, value_parser = days())]
+    pub days: u32,
+
+    /// Replaces files that are there
+    #[arg(long)]
+    pub force: bool,
+}
+
+fn days() -> impl clap::builder::TypedValueParser<Value = u32> {
+    clap::value_parser!(u32).range(1..=i64::from(DAYS_MAX))
 }
 
 /// Prints a script that completes isorun's command lines in a shell
@@ -368,6 +468,39 @@ impl FromStr for LinkArg {
             return Err(format!("`{text}` names no import: {form}"));
         }
         Ok(Self { import: import.into(), place: place.parse()?, text: text.into() })
+    }
+}
+
+/// One `--allow`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AllowArg {
+    pub audience: Audience,
+    pub capability: Capability,
+    /// As it was written.
+    pub text: String,
+}
+
+impl FromStr for AllowArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let form =
+            "who may call what is NAME, NAME=IFACE, NAME=IFACE#FUNCTION or NAME=FUNCTION, like app=demo:kv/store#get";
+        let (name, what) = text.split_once('=').map_or((text, None), |(name, what)| (name, Some(what)));
+        let audience = match name {
+            "*" => Audience::Anyone,
+            name => {
+                let name: NodeName = name.parse().map_err(|error| format!("{error}; {form}"))?;
+                Audience::Named(name.to_string())
+            }
+        };
+        let capability = match what.map(|what| what.split_once('#').map_or((what, None), |(of, one)| (of, Some(one)))) {
+            None => Capability::everything(),
+            Some(("", _) | (_, Some(""))) => return Err(format!("`{text}` does not say what: {form}")),
+            Some((what, None)) => Capability::of(what),
+            Some((interface, Some(function))) => Capability::of(interface).functions([function]),
+        };
+        Ok(Self { audience, capability, text: text.into() })
     }
 }
 

@@ -9,6 +9,7 @@ use crate::address::PeerPlace;
 use crate::args::CallArgs;
 use crate::exit::{DEADLINE, Failed};
 use crate::invoke::Call;
+use crate::keys::Keys;
 use crate::load;
 use crate::terminal::Terminal;
 
@@ -16,7 +17,7 @@ use crate::terminal::Terminal;
 pub async fn call(args: CallArgs, terminal: &Terminal) -> Result<u8, Failed> {
     let runtime = load::runtime()?;
     let time = Time::new(args.timeout);
-    let instance = runtime.remote_instance(args.place.transport(), &args.place.instance);
+    let instance = runtime.remote_instance(args.place.transport(&Keys::new(args.keys))?, &args.place.instance);
     let ledger = describe(&instance, &args.place, &time).await?;
     let call = Call::parse(&ledger, "the call", &args.call)?;
     tracing::info!(place = %args.place, function = call.name, "calling");

@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::args::{BudgetArgs, CheckArgs, LinkArg};
 use crate::compiling::Compiling;
 use crate::exit::{self, Failed};
+use crate::keys::Keys;
 use crate::load;
 use crate::place::{self, Place, Places};
 use crate::terminal::{Terminal, while_slow};
@@ -15,7 +16,7 @@ pub async fn check(args: CheckArgs, terminal: &Terminal, compiling: &Compiling) 
     let runtime = compiling.runtime()?;
     let component = load::component(&runtime, &args.component)?;
     let budget = BudgetArgs { timeout: args.timeout, ..BudgetArgs::default() };
-    let places = Places::unstarted(&runtime, &budget);
+    let places = Places::unstarted(&runtime, &budget, Keys::new(args.keys.clone()));
     let (links, wasi) = (&args.links, Wasi::inert());
     let builder = load::described_with(&runtime, &component, links, &args.grants, wasi, &budget, places).await?;
 

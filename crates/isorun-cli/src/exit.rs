@@ -226,7 +226,10 @@ fn how_to_link(error: &LinkError) -> Option<String> {
 /// A failure says what its caller may do and has no case for this, so its cause tells, as `isorun-core` and `isorun-rpc`
 /// word it.
 fn nobody_answers(failure: &Failure) -> bool {
-    matches!(failure, Failure::NotSent { cause } if cause.starts_with("cannot reach ") || cause.starts_with("no connection within "))
+    let Failure::NotSent { cause } = failure else { return false };
+    // Where an end refuses the other somebody did answer.
+    let refused = ["certificate", "TLS", "handshake"].iter().any(|word| cause.contains(word));
+    !refused && (cause.starts_with("cannot reach ") || cause.starts_with("no connection within "))
 }
 
 const IS_IT_SERVED: &str =

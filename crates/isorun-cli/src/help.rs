@@ -24,6 +24,9 @@ PLACE is one of
                         they share memory, fuel, time and fate. Its
                         imports are linked and granted as this one's
   tcp://HOST:PORT/NAME  an instance that `isorun serve` serves
+  tls://HOST:PORT/NAME  the same, where both ends show a certificate,
+                        which must be for HOST, or for the node of
+                        ?name=NODE: tls://10.0.0.7:7000/kv?name=kv-1
   unix:///PATH#NAME     the same, on a Unix socket
 
 Places in other processes may be several, with commas between them, as
@@ -69,6 +72,19 @@ that; any other call that fails is a trap.
   trap       a trap, always
   case:NAME  this case of the function's own error type
   text       the cause as text, where the error type is `string`";
+
+pub const ALLOW: &str = "\
+Who may call what, by the name in its certificate; once for each
+
+NAME is the name of a node (`isorun cert node NAME`), or * for anyone.
+WHAT is everything if it is left out, or one of
+  demo:kv/store         an interface, with or without its version
+  demo:kv/store#get     a function of it
+  demo:kv               a package
+  add                   a function at the root
+What is not allowed is refused: unauthorised. Without any --allow, whoever
+connects may call everything; at a tls:// address that is whoever has a
+certificate of the authority.";
 
 /// How results and errors look; a macro, so that it can be a part of other texts.
 macro_rules! output {
@@ -129,6 +145,7 @@ pub const SERVE: &str = examples! {
     "isorun serve kv.wasm --listen tcp://127.0.0.1:0 --as store --policy per-call"
     "isorun serve kv.wasm --listen tcp://127.0.0.1:0 --policy pool=4"
     "isorun serve kv.wasm --listen unix:///tmp/kv.sock"
+    "isorun serve kv.wasm --listen tls://127.0.0.1:7443 --ca certs/ca.pem \\\n      --cert certs/kv.pem --key certs/kv.key --allow app=demo:kv/store#get"
     "isorun serve cache.wasm --listen tcp://127.0.0.1:7001 \\\n      --link '*=tcp://127.0.0.1:7000/kv'"
 };
 
@@ -158,6 +175,12 @@ pub const COMPILE: &str = examples! {
     "isorun compile app.wasm --cache-dir compiled -o json"
 };
 
+pub const CERT: &str = examples! {
+    "isorun cert ca --out certs"
+    "isorun cert node kv --ca certs --out certs --ip 127.0.0.1 --dns localhost"
+    "isorun cert node app --ca certs --out certs --days 30 -o json"
+};
+
 pub const DEMO: &str = examples! {
     "isorun demo"
     "isorun demo -o json"
@@ -177,9 +200,9 @@ mod tests {
 
     #[test]
     fn no_line_is_wrapped_at_80_columns() {
-        let ends = [ISORUN, RUN, SERVE, CALL, INSPECT, CHECK, COMPILE, DEMO, COMPLETION].map(|text| (text, 0));
+        let ends = [ISORUN, RUN, SERVE, CALL, INSPECT, CHECK, COMPILE, CERT, DEMO, COMPLETION].map(|text| (text, 0));
         for (text, indent) in
-            ends.into_iter().chain([LINK, ON_FAILURE, IDEMPOTENT, ATTEMPTS, BALANCE].map(|text| (text, INDENT)))
+            ends.into_iter().chain([LINK, ON_FAILURE, IDEMPOTENT, ATTEMPTS, BALANCE, ALLOW].map(|text| (text, INDENT)))
         {
             for line in text.lines() {
                 assert!(indent + line.chars().count() <= 80, "{line}");

@@ -9,17 +9,18 @@ use crate::address::PeerPlace;
 use crate::args::{InspectArgs, Target};
 use crate::call::{Time, describe};
 use crate::exit::{self, Failed};
+use crate::keys::Keys;
 use crate::terminal::Terminal;
 use crate::{json, load};
 
 /// Shows the types of a file's or an instance's functions, or the instances of a host.
 pub async fn inspect(args: InspectArgs, terminal: &Terminal) -> Result<u8, Failed> {
     let runtime = load::runtime()?;
-    let time = Time::new(args.timeout);
+    let (time, keys) = (Time::new(args.timeout), Keys::new(args.keys));
     let ledger: Arc<Ledger> = match &args.target {
         Target::File(file) => load::component(&runtime, file)?.ledger().clone(),
         Target::Peer(place) => {
-            let instance = runtime.remote_instance(place.transport(), &place.instance);
+            let instance = runtime.remote_instance(place.transport(&keys)?, &place.instance);
             describe(&instance, place, &time).await?
         }
         Target::Host(_) if args.plan => {
@@ -28,7 +29,7 @@ pub async fn inspect(args: InspectArgs, terminal: &Terminal) -> Result<u8, Faile
             ));
         }
         Target::Host(place) => {
-            let instances = instances(&runtime, place, &time).await?;
+            let instances = instances(&runtime, place, &time, &keys).await?;
             terminal.result(|| table(&instances), || instances.iter().map(json::value).collect::<Value>())?;
             return Ok(exit::OK);
         }
@@ -62,8 +63,8 @@ fn plans(ledger: &Ledger) -> String {
 }
 
 /// The instances of a host that it lets this command call, asked for page by page.
-async fn instances(runtime: &isorun::Runtime, place: &PeerPlace, time: &Time) -> Result<Vec<Val>, Failed> {
-    let host = runtime.remote_instance(place.transport(), &place.instance);
+async fn instances(runtime: &isorun::Runtime, place: &PeerPlace, time: &Time, keys: &Keys) -> Result<Vec<Val>, Failed> {
+    let host = runtime.remote_instance(place.transport(keys)?, &place.instance);
     describe(&host, place, time).await?;
     let list = format!("{REFLECT_INTERFACE}#instances");
     let (mut all, mut bytes, mut after) = (Vec::new(), 0, None);

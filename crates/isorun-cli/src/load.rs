@@ -8,6 +8,7 @@ use isorun::{
 
 use crate::args::{AttemptsArg, BalanceArg, BudgetArgs, GrantArgs, Links, OnFailureArg};
 use crate::exit::{FAILED, Failed};
+use crate::keys::Keys;
 use crate::place::{Place, Places};
 
 /// A runtime for what compiles nothing.
@@ -30,8 +31,9 @@ pub async fn described(
     grants: &GrantArgs,
     wasi: Wasi,
     budget: &BudgetArgs,
+    keys: &Keys,
 ) -> Result<InstanceBuilder, Failed> {
-    let places = Places::new(runtime, budget);
+    let places = Places::new(runtime, budget, keys.clone());
     described_with(runtime, component, links, grants, wasi, budget, places).await
 }
 

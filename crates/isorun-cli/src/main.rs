@@ -1,11 +1,13 @@
 //! The `isorun` command: one component, three places.
 //!
 //! - `isorun run APP.wasm` runs a component's command, or with `--invoke` one function. Each `--link IFACE=PLACE` says
-//!   where the code behind an import lives: `system:kv`, `local:FILE.wasm`, `tcp://HOST:PORT/NAME`.
+//!   where the code behind an import lives: `system:kv`, `local:FILE.wasm`, `tcp://HOST:PORT/NAME`,
+//!   `tls://HOST:PORT/NAME`.
 //! - `isorun serve PROVIDER.wasm --listen tcp://127.0.0.1:7000` serves a component to other processes.
 //! - `isorun call PLACE CALL` calls what is served, without any component: the peer describes itself.
 //! - `isorun inspect FILE|PLACE` shows types as WIT; `isorun check APP.wasm` links and runs nothing.
 //! - `isorun compile FILE..` compiles components beforehand.
+//! - `isorun cert` makes certificates for `tls://` places.
 //! - `isorun demo` runs one component in all three places and compares them.
 //!
 //! Results go to standard output as WAVE or JSON, and nothing else does, but the one line `listening URL` of `serve`.
@@ -20,6 +22,7 @@
 mod address;
 mod args;
 mod call;
+mod cert;
 mod check;
 mod compiling;
 mod completion;
@@ -29,6 +32,7 @@ mod help;
 mod inspect;
 mod invoke;
 mod json;
+mod keys;
 mod load;
 mod place;
 mod run;
@@ -99,6 +103,7 @@ fn start(cli: Cli, terminal: &Terminal) -> Result<u8, Failed> {
             Command::Inspect(args) => signals.or(inspect::inspect(args, terminal)).await,
             Command::Check(args) => signals.or(check::check(args, terminal, &compiling)).await,
             Command::Compile(args) => signals.or(compiling::compile(args, terminal, &compiling)).await,
+            Command::Cert(args) => cert::cert(args, terminal),
             Command::Demo => signals.or(demo::demo(terminal, &compiling)).await,
             Command::Completion(args) => completion::completion(&args),
         }

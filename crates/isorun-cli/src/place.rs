@@ -1,6 +1,7 @@
 //! Places: what stands after the `=` of `--link`, and what it comes to.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use isorun::{
 use crate::address::PeerPlace;
 use crate::args::{BudgetArgs, LinkArg};
 use crate::exit::{Failed, LINK};
+use crate::keys::Keys;
 use crate::{load, terminal};
 
 macro_rules! forms {
@@ -24,6 +26,7 @@ macro_rules! forms {
   local:FILE.wasm       another component in this process
   fused:FILE.wasm       another component, made one with this one
   tcp://HOST:PORT/NAME  an instance that `isorun serve` serves there
+  tls://HOST:PORT/NAME  the same, where both ends show a certificate
   unix:///PATH#NAME     the same, on a Unix socket"
         )
     };
@@ -135,6 +138,7 @@ fn kv(text: &str) -> Result<KvRules, String> {
 pub struct Places<'a> {
     runtime: &'a Runtime,
     budget: &'a BudgetArgs,
+    keys: Keys,
     starts: bool,
     stores: Vec<(KvRules, InMemoryKv)>,
     instances: HashMap<PathBuf, InstanceHandle>,
@@ -144,15 +148,15 @@ pub struct Places<'a> {
 }
 
 impl<'a> Places<'a> {
-    pub fn new(runtime: &'a Runtime, budget: &'a BudgetArgs) -> Self {
+    pub fn new(runtime: &'a Runtime, budget: &'a BudgetArgs, keys: Keys) -> Self {
         let (stores, instances, fused, transports) = (Vec::new(), HashMap::new(), HashMap::new(), HashMap::new());
         let groups = Vec::new();
-        Self { runtime, budget, starts: true, stores, instances, fused, transports, groups }
+        Self { runtime, budget, keys, starts: true, stores, instances, fused, transports, groups }
     }
 
     /// The same, where nothing may run: the component of a `local:` place is checked, and not started.
-    pub fn unstarted(runtime: &'a Runtime, budget: &'a BudgetArgs) -> Self {
-        Self { starts: false, ..Self::new(runtime, budget) }
+    pub fn unstarted(runtime: &'a Runtime, budget: &'a BudgetArgs, keys: Keys) -> Self {
+        Self { starts: false, ..Self::new(runtime, budget, keys) }
     }
 
     /// What a link goes to; starts the component of a `local:` place.
@@ -172,26 +176,29 @@ impl<'a> Places<'a> {
                 let component = self.fused(file).map_err(|failed| failed.behind_link(&link.text))?;
                 Linkable::fused(load::name_of(file), &component)
             }
-            Place::Peer(place) => Linkable::remote(self.transport(place), &place.instance),
-            Place::Peers(places) => Linkable::remote_group(&self.group(places, balance)),
+            Place::Peer(place) => Linkable::remote(self.transport(place)?, &place.instance),
+            Place::Peers(places) => Linkable::remote_group(&self.group(places, balance)?),
         })
     }
 
-    fn transport(&mut self, place: &PeerPlace) -> Arc<dyn Transport> {
-        let transport = self.transports.entry(place.address.to_string());
-        transport.or_insert_with(|| place.transport()).clone()
+    fn transport(&mut self, place: &PeerPlace) -> Result<Arc<dyn Transport>, Failed> {
+        Ok(match self.transports.entry(place.address.to_string()) {
+            Entry::Occupied(known) => known.get().clone(),
+            Entry::Vacant(new) => new.insert(place.transport(&self.keys)?).clone(),
+        })
     }
 
     /// One group for all links to the same places, so that they go to the same of them.
-    fn group(&mut self, places: &[PeerPlace], balance: Balance) -> RemoteGroup {
+    fn group(&mut self, places: &[PeerPlace], balance: Balance) -> Result<RemoteGroup, Failed> {
         let known = self.groups.iter().find(|(of, how, _)| of == places && *how == balance);
         if let Some((.., group)) = known {
-            return group.clone();
+            return Ok(group.clone());
         }
-        let ends: Vec<_> = places.iter().map(|place| (self.transport(place), place.instance.clone())).collect();
+        let ends = places.iter().map(|place| Ok((self.transport(place)?, place.instance.clone())));
+        let ends: Vec<_> = ends.collect::<Result<_, Failed>>()?;
         let group = self.runtime.remote_group(ends, balance);
         self.groups.push((places.to_vec(), balance, group.clone()));
-        group
+        Ok(group)
     }
 
     fn store(&mut self, rules: &KvRules) -> InMemoryKv {

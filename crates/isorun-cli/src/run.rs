@@ -12,6 +12,7 @@ use crate::args::RunArgs;
 use crate::compiling::Compiling;
 use crate::exit::{self, FAILED, Failed};
 use crate::invoke::{Call, listed};
+use crate::keys::Keys;
 use crate::load;
 use crate::terminal::{Terminal, while_slow};
 
@@ -29,7 +30,8 @@ pub async fn run(args: RunArgs, terminal: &Terminal, compiling: &Compiling) -> R
     };
     let name = load::name_of(&args.component);
     let wasi = wasi(&args);
-    let builder = load::described(&runtime, &component, &args.links, &args.grants, wasi, &args.budget).await?;
+    let (links, grants, budget, keys) = (&args.links, &args.grants, &args.budget, Keys::new(args.keys.clone()));
+    let builder = load::described(&runtime, &component, links, grants, wasi, budget, &keys).await?;
     let starting = builder.name(name).instantiate();
     let instance = while_slow(&format!("compiling {}", args.component.display()), starting).await;
     let unseen = prints_unseen(ledger, &args);

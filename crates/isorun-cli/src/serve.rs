@@ -2,13 +2,14 @@
 
 use std::pin::pin;
 
-use isorun::{Decision, Grants, InstanceHandle, Listener, Runtime, Wasi};
+use isorun::{Audience, Decision, Grants, InstanceBuilder, InstanceHandle, Ledger, Listener, Runtime, Wasi};
 use serde_json::json;
 
 use crate::address::PeerPlace;
-use crate::args::ServeArgs;
+use crate::args::{AllowArg, ServeArgs};
 use crate::compiling::Compiling;
 use crate::exit::{self, FAILED, Failed};
+use crate::keys::Keys;
 use crate::load;
 use crate::signals::Signals;
 use crate::terminal::{self, Terminal};
@@ -54,20 +55,35 @@ async fn listening(
     if args.insecure {
         grants = grants.insecure();
     }
-    if let Decision::Denied { reason } = grants.may_listen(args.listen.stays_here()) {
+    // Where peers prove who they are, anybody may try.
+    if !args.listen.authenticates()
+        && let Decision::Denied { reason } = grants.may_listen(args.listen.stays_here())
+    {
         return Err(Failed::usage(format!("will not listen on {}: {reason}", args.listen)));
     }
+    let keys = Keys::new(args.keys.clone());
+    if args.listen.authenticates() {
+        // Before anything is compiled: what is missing is told at once.
+        keys.credentials(&args.listen)?;
+    }
+    allowed(&args)?;
 
     let runtime = compiling.runtime_for(args.policy, &args.budget.of_app())?;
     let component = load::component(&runtime, &args.component)?;
     let name = args.name.clone().unwrap_or_else(|| load::name_of(&args.component));
     let (links, wasi) = (&args.links, Wasi::inert());
-    let builder = load::described(&runtime, &component, links, &args.grants, wasi, &args.budget).await?;
+    let builder = load::described(&runtime, &component, links, &args.grants, wasi, &args.budget, &keys).await?;
     let builder = builder.serving(args.policy).register_as(&name);
+    let allow =
+        |builder: InstanceBuilder, allow: &AllowArg| builder.allow(allow.capability.clone(), allow.audience.clone());
+    let builder = args.allow.iter().fold(builder, allow);
+    for allow in &args.allow {
+        exported(allow, component.ledger())?;
+    }
     let what = format!("compiling {}", args.component.display());
     let instance = terminal::while_slow(&what, builder.instantiate()).await.map_err(|error| Failed::start(&error))?;
 
-    let (listener, address) = args.listen.listen().await?;
+    let (listener, address) = args.listen.listen(&keys).await?;
     tracing::info!(%address, instance = %name, policy = ?args.policy, "serving");
     terminal
         .result(|| format!("listening {address}"), || json!({ "listening": address.to_string(), "instance": name }))?;
@@ -75,6 +91,39 @@ async fn listening(
         remark(&instance, &PeerPlace { address, instance: name });
     }
     Ok((runtime, listener))
+}
+
+/// Refuses names that nobody can prove.
+fn allowed(args: &ServeArgs) -> Result<(), Failed> {
+    let named = |allow: &&AllowArg| matches!(allow.audience, Audience::Named(_));
+    match args.allow.iter().find(named) {
+        Some(allow) if !args.listen.authenticates() => {
+            let (text, address) = (&allow.text, &args.listen);
+            let why = "nobody can prove a name there";
+            Err(Failed::usage(format!("--allow {text}: at {address} {why}; listen at a tls:// address")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses what is for nothing that the component has, which is a slip of the pen.
+fn exported(allow: &AllowArg, ledger: &Ledger) -> Result<(), Failed> {
+    let functions = || {
+        ledger.exports.iter().flat_map(|export| {
+            export.functions.iter().map(move |function| (export.name.as_deref(), function.name.as_str()))
+        })
+    };
+    // Of whatever instance: it is narrowed to this one when it is registered.
+    if functions().any(|(interface, function)| allow.capability.covers("", interface, function)) {
+        return Ok(());
+    }
+    let name = |(interface, function): (Option<&str>, &str)| match interface {
+        Some(interface) => format!("{interface}#{function}"),
+        None => function.to_owned(),
+    };
+    let known: Vec<_> = functions().map(name).collect();
+    let (text, known) = (&allow.text, known.join(", "));
+    Err(Failed::usage(format!("--allow {text}: the component exports nothing like that; there are: {known}")))
 }
 
 /// How to link to what is served, for whoever sits in front of it.

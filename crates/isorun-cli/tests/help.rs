@@ -7,7 +7,7 @@ use std::process::Command;
 
 use common::{Folder, Running, isorun, prebuilt};
 
-const COMMANDS: [&str; 9] = ["", "run", "serve", "call", "inspect", "check", "compile", "demo", "completion"];
+const COMMANDS: [&str; 10] = ["", "run", "serve", "call", "inspect", "check", "compile", "cert", "demo", "completion"];
 
 fn help(command: &str) -> String {
     let args = [command, "--help"];
@@ -59,6 +59,10 @@ impl World {
         let socket = format!("unix://{}", folder.path().join("kv.sock").display());
         let served = Running::start(&["serve", kv.to_str().unwrap(), "--listen", &socket]);
         assert_eq!(served.address(), socket);
+        let certs = folder.path().join("certs");
+        let certs = certs.to_str().unwrap();
+        isorun(&["cert", "ca", "--out", certs]).check_starts(0, "certificate");
+        isorun(&["cert", "node", "kv", "--ca", certs, "--out", certs]).check_starts(0, "certificate");
         Self { folder, served }
     }
 
@@ -69,6 +73,9 @@ impl World {
             true => line.replace("unix:///tmp/kv.sock", &format!("unix://{}.new", socket.display())),
             false => line.replace("unix:///tmp/kv.sock", &format!("unix://{}", socket.display())),
         };
+        // The world has its certificates already, under those names.
+        let line = if line.starts_with("isorun cert ") { line.replace("certs", "new-certs") } else { line };
+        let line = line.replace("tls://127.0.0.1:7443", "tls://127.0.0.1:0");
         let line = line.replace("--listen tcp://127.0.0.1:7000", "--listen tcp://127.0.0.1:0");
         line.replace("127.0.0.1:7001", "127.0.0.1:0").replace("tcp://127.0.0.1:7000", port)
     }

@@ -228,23 +228,28 @@ fn reason(request: &Request<'_>) -> String {
             format!("the guest is not granted WASI's {feature}; `--wasi {feature}` grants it")
         }
         Request::Serve { instance, peer } => {
-            let (instance, peer) = (Shown(instance), peer.to_string());
-            let peer = Shown(&peer);
-            format!(
-                "instance `{instance}` is not served to {peer}; its operator grants it by serving it under that name"
-            )
+            let (instance, name) = (Shown(instance), peer.to_string());
+            let grant = match peer {
+                PeerIdentity::Authenticated { name } => format!("by `--allow {}`", Shown(name)),
+                _ => "by serving it under that name".into(),
+            };
+            format!("instance `{instance}` is not served to {}; its operator grants it {grant}", Shown(&name))
         }
         Request::Call { instance, interface, function, peer } => {
-            let (instance, function, peer) = (Shown(instance), Shown(function), peer.to_string());
+            let (instance, function, name) = (Shown(instance), Shown(function), peer.to_string());
             let (interface, hash) = interface.map_or((Shown(""), ""), |interface| (Shown(interface), "#"));
+            let what = format!("{interface}{hash}{function}");
+            let grant = match peer {
+                PeerIdentity::Authenticated { name } => format!("by `--allow {}={what}`", Shown(name)),
+                _ => "by serving that function".into(),
+            };
             format!(
-                "`{interface}{hash}{function}` of instance `{instance}` is not served to {}; \
-                 its operator grants it by serving that function",
-                Shown(&peer)
+                "`{what}` of instance `{instance}` is not served to {}; its operator grants it {grant}",
+                Shown(&name)
             )
         }
         Request::Listen { .. } => "other machines could reach this address and nothing would be encrypted or \
-             authenticated; listen on 127.0.0.1, or `--insecure` grants it"
+             authenticated; listen on 127.0.0.1 or at a tls:// address, or `--insecure` grants it"
             .into(),
     }
 }

@@ -189,7 +189,7 @@ fn a_denial_says_how_to_grant_it() {
     check(
         none.may_listen(false),
         "denied: other machines could reach this address and nothing would be encrypted or authenticated; \
-         listen on 127.0.0.1, or `--insecure` grants it",
+         listen on 127.0.0.1 or at a tls:// address, or `--insecure` grants it",
     );
 }
 

@@ -9,7 +9,7 @@ use isorun_runtime::{
     CalleeLink, FusedLink, Instance, InstanceOptions, Link, LinkError, LinkTarget, LoadedComponent, OnFailure,
     Selector, Serving, StartError, SystemComponent, fuse, link, problems,
 };
-use isorun_security::{Capability, Decision, Grants, Request};
+use isorun_security::{Audience, Capability, Decision, Grants, Request};
 use isorun_system::{Wasi, how_to_grant};
 
 use crate::registry::{Named, RegisterError, WeakDirectory};
@@ -49,6 +49,7 @@ pub struct InstanceBuilder {
     grants: Option<Grants>,
     options: InstanceOptions,
     register: Option<String>,
+    served: Vec<(Capability, Audience)>,
 }
 
 #[derive(Clone)]
@@ -114,7 +115,16 @@ fn places(group: &RemoteGroup) -> String {
 impl InstanceBuilder {
     pub(crate) fn new(runtime: Runtime, component: LoadedComponent) -> Self {
         let options = InstanceOptions { name: "main".into(), serving: Serving::SINGLETON, budget: Budget::default() };
-        Self { runtime, component, links: Vec::new(), wasi: Wasi::inert(), grants: None, options, register: None }
+        Self {
+            runtime,
+            component,
+            links: Vec::new(),
+            wasi: Wasi::inert(),
+            grants: None,
+            options,
+            register: None,
+            served: Vec::new(),
+        }
     }
 
     /// Links imports to a host component.
@@ -304,6 +314,16 @@ impl InstanceBuilder {
         self
     }
 
+    /// Lets an audience call what a capability names, once it is registered; anyone may call anything unless set.
+    ///
+    /// Once for each audience, and they add up. What nobody was allowed is *refused: unauthorised*, with a reason that
+    /// names who asked and what would allow it.
+    #[must_use]
+    pub fn allow(mut self, capability: Capability, audience: Audience) -> Self {
+        self.served.push((capability, audience));
+        self
+    }
+
     /// Resolves, binds and checks all links, compiles if need be, and starts the instance.
     ///
     /// # Errors
@@ -319,7 +339,11 @@ impl InstanceBuilder {
         let fused = linked.component().fused().clone();
         let handle = InstanceHandle::new(Instance::start(linked, self.options).await?, fused);
         if let Some(id) = &self.register {
-            self.runtime.register_instance(id, &handle)?;
+            if self.served.is_empty() {
+                self.runtime.register_instance(id, &handle)?;
+            } else {
+                self.runtime.register_instance_to(id, &handle, self.served)?;
+            }
         }
         Ok(handle)
     }

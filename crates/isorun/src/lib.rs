@@ -67,8 +67,12 @@ pub use isorun_runtime::{
 };
 pub use isorun_security::{Access, Audience, Capability, Decision, Grants, Mount, Request, WasiFeature};
 pub use isorun_system::{Entry, InMemoryKv, KvError, LogLevel, LogLine, Logger, Wasi, WasiDir, WasiDirError};
+pub use isorun_tls::{CredentialFiles, Credentials, CredentialsError, NameError, NodeName, issue};
 pub use isorun_transport_local::{FrameCounter, LocalChannelTransport};
-pub use isorun_transport_tcp::{AddressError, ListenError, TcpAddress, TcpTransport, TcpTransportListener};
+pub use isorun_transport_tcp::{
+    AddressError, ListenError, TcpAddress, TcpTransport, TcpTransportListener, TlsAddress, TlsAddressError,
+    TlsListenError, TlsTransport, TlsTransportListener,
+};
 #[cfg(unix)]
 pub use isorun_transport_tcp::{UnixAddress, UnixAddressError, UnixListenError, UnixTransport, UnixTransportListener};
 pub use linkable::{Linkable, LocalInstance, RemoteEnd};

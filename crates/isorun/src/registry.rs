@@ -69,17 +69,19 @@ impl Registry {
         (page, seen.next().is_some())
     }
 
-    /// Registers an instance, of which `audience` may call what `capability` names.
+    /// Registers an instance, of which each audience may call what its capability names.
     pub(crate) fn register(
         &self,
         id: &str,
         handle: &InstanceHandle,
-        capability: &Capability,
-        audience: Audience,
+        served: impl IntoIterator<Item = (Capability, Audience)>,
     ) -> Result<(), RegisterError> {
         let mut entries = self.entries.write();
         free(&entries, id)?;
-        let grants = Arc::new(Grants::new().serve_only(capability.instance(id), audience));
+        let serve = |grants: Grants, (capability, audience): (Capability, Audience)| {
+            grants.serve_only(capability.instance(id), audience)
+        };
+        let grants = Arc::new(served.into_iter().fold(Grants::new(), serve));
         entries.insert(id.to_owned(), Entry { handle: handle.clone(), grants });
         Ok(())
     }

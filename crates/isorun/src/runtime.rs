@@ -145,7 +145,33 @@ impl Runtime {
         capability: &Capability,
         audience: Audience,
     ) -> Result<(), RegisterError> {
-        self.shared.registry.register(id, handle, capability, audience)
+        self.register_instance_to(id, handle, [(capability.clone(), audience)])
+    }
+
+    /// As [`register_instance_with`](Self::register_instance_with), for several callers, each with functions of its own.
+    ///
+    /// They add up: who is in two audiences may call what either of them may. Where there is none, nobody may call anything.
+    ///
+    /// ```no_run
+    /// # fn f(runtime: &isorun::Runtime, kv: &isorun::InstanceHandle) -> Result<(), isorun::RegisterError> {
+    /// use isorun::{Audience, Capability};
+    ///
+    /// let store = Capability::of("demo:kv/store");
+    /// let reader = (store.functions(["get", "scan"]), Audience::Named("reader".into()));
+    /// let writer = (store, Audience::Named("writer".into()));
+    /// runtime.register_instance_to("kv", kv, [reader, writer])
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`RegisterError`].
+    pub fn register_instance_to(
+        &self,
+        id: &str,
+        handle: &InstanceHandle,
+        served: impl IntoIterator<Item = (Capability, Audience)>,
+    ) -> Result<(), RegisterError> {
+        self.shared.registry.register(id, handle, served)
     }
 
     /// Takes a name away; who is bound already keeps calling, who comes now finds nothing.

@@ -150,6 +150,7 @@ impl Drop for Running {
 fn plain(command: &mut Command) {
     // Compiled code of all tests, and none of whoever runs them.
     command.env("XDG_CACHE_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"));
+    command.env_remove("ISORUN_CERT").env_remove("ISORUN_KEY").env_remove("ISORUN_CA");
     command.env_remove("ISORUN_LOG").env_remove("NO_COLOR").env_remove("COLUMNS").env_remove("LINES");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
 }
