@@ -166,6 +166,9 @@ impl Authority {
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let key = KeyPair::generate().map_err(unmade)?;
+        // Two authorities of one name would be taken for each other until their signatures are looked at.
+        let of_key: String = params.key_identifier(&key).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        params.distinguished_name.push(DnType::OrganizationalUnitName, of_key);
         let pem = params.self_signed(&key).map_err(unmade)?.pem();
         Ok(Self { pem, issuer: Issuer::new(params, key) })
     }

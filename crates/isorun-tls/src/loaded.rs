@@ -106,7 +106,9 @@ fn check_issued(
         webpki::Error::CertNotValidYet { time, not_before } => {
             CredentialsError::NotYetValid { file: file(), in_s: not_before.as_secs().saturating_sub(time.as_secs()) }
         }
-        webpki::Error::UnknownIssuer => CredentialsError::NotIssued { file: file(), ca: files.ca.clone() },
+        webpki::Error::UnknownIssuer | webpki::Error::InvalidSignatureForPublicKey => {
+            CredentialsError::NotIssued { file: file(), ca: files.ca.clone() }
+        }
         webpki::Error::CaUsedAsEndEntity => {
             CredentialsError::Certificate { file: file(), cause: "it is that of an authority, not of a node".into() }
         }

@@ -66,8 +66,8 @@ struct Shared {
 /// What the peer said of the instance, and what was bound by that.
 struct Known {
     ledger: Arc<Ledger>,
-    /// By the interface's name; at most one for each of the ledger's.
-    bound: Mutex<HashMap<Option<String>, Arc<dyn Bound>>>,
+    /// By the interface's name, and the function's where it is bound alone; at most one for each of the ledger's.
+    bound: Mutex<HashMap<(Option<String>, Option<String>), Arc<dyn Bound>>>,
 }
 
 impl RemoteHandle {
@@ -114,11 +114,8 @@ impl RemoteHandle {
         }
         let packed = codec::pack_args(types, function, args)?;
 
-        let bound = within(deadline, self.bound(&known, interface)).await?;
-        let place = callable(&known.ledger, interface).position(|callable| callable.name == function.name);
-        let place = place.and_then(|place| u32::try_from(place).ok());
-        let place = place.ok_or_else(|| Fault::Bug { detail: "a function that was not bound".into() })?;
-        let reply = bound.call(FunctionIndex(place), &CallContext::until(deadline), packed).await;
+        let (bound, index) = within(deadline, self.bound(&known, interface, function)).await?;
+        let reply = bound.call(index, &CallContext::until(deadline), packed).await;
         let reply = reply.map_err(|failed| failed.failure)?;
         codec::unpack_results(types, function, &reply.results)
     }
@@ -136,16 +133,39 @@ impl RemoteHandle {
         Ok(known)
     }
 
-    /// The functions of one interface, bound once: a connection that comes back binds by itself.
-    async fn bound(&self, known: &Known, interface: &Interface) -> Result<Arc<dyn Bound>, Failure> {
-        if let Some(bound) = known.bound.lock().get(&interface.name) {
-            return Ok(bound.clone());
+    /// A function, among those of its interface, or alone where the peer does not let this caller have all of them.
+    ///
+    /// Bound once: a connection that comes back binds by itself.
+    async fn bound(
+        &self,
+        known: &Known,
+        interface: &Interface,
+        function: &Function,
+    ) -> Result<(Arc<dyn Bound>, FunctionIndex), Failure> {
+        let place = callable(&known.ledger, interface).position(|callable| callable.name == function.name);
+        let place = place.and_then(|place| u32::try_from(place).ok());
+        let place = place.ok_or_else(|| Fault::Bug { detail: "a function that was not bound".into() })?;
+        let (all, alone) = ((interface.name.clone(), None), (interface.name.clone(), Some(function.name.clone())));
+        {
+            let bound = known.bound.lock();
+            let of_all = bound.get(&all).map(|bound| (bound.clone(), FunctionIndex(place)));
+            let found = of_all.or_else(|| bound.get(&alone).map(|bound| (bound.clone(), FunctionIndex(0))));
+            if let Some(found) = found {
+                return Ok(found);
+            }
         }
         let functions = callable(&known.ledger, interface).map(|function| (function.name.clone(), function.hash));
         let want = BindRequest { interface: interface.name.clone(), functions: functions.collect() };
-        let bound = self.shared.callee.bind(&want).await?;
-        known.bound.lock().insert(interface.name.clone(), bound.clone());
-        Ok(bound)
+        let (key, bound, index) = match self.shared.callee.bind(&want).await {
+            Err(Failure::Refused(Refusal::Unauthorised { .. })) if want.functions.len() > 1 => {
+                let functions = vec![(function.name.clone(), function.hash)];
+                let want = BindRequest { interface: interface.name.clone(), functions };
+                (alone, self.shared.callee.bind(&want).await?, 0)
+            }
+            bound => (all, bound?, place),
+        };
+        known.bound.lock().insert(key, bound.clone());
+        Ok((bound, FunctionIndex(index)))
     }
 }
 

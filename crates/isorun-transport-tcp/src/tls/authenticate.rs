@@ -86,7 +86,7 @@ fn said(error: &io::Error) -> String {
         };
     };
     match error {
-        Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+        Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
             "its certificate was not issued by the authority that peers are known by".into()
         }
         Error::InvalidCertificate(CertificateError::Other(other)) => other.to_string(),
@@ -105,7 +105,8 @@ fn said(error: &io::Error) -> String {
 /// What the other end says of this one.
 fn alert_said(alert: AlertDescription) -> String {
     match alert {
-        AlertDescription::UnknownCA => {
+        // The second is what an authority of the same name comes to.
+        AlertDescription::UnknownCA | AlertDescription::DecryptError => {
             "it refuses this end's certificate: another authority issued it than the one it knows".into()
         }
         AlertDescription::CertificateExpired => "it refuses this end's certificate: it has expired".into(),
