@@ -5,14 +5,15 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use isorun::{
-    Listener, REFLECT_INSTANCE, TcpAddress, TcpTransport, TcpTransportListener, TlsAddress, TlsTransport,
-    TlsTransportListener, Transport,
+    Announcement, Listener, NatsTransport, NatsTransportListener, REFLECT_INSTANCE, TcpAddress, TcpTransport,
+    TcpTransportListener, TlsAddress, TlsTransport, TlsTransportListener, Transport,
 };
 #[cfg(unix)]
 use isorun::{UnixAddress, UnixTransport, UnixTransportListener};
 
 use crate::exit::{FAILED, Failed};
 use crate::keys::Keys;
+use crate::nats::NatsPlace;
 
 /// Where a process serves.
 ///
@@ -23,6 +24,7 @@ pub enum Address {
     Tls(TlsAddress),
     #[cfg(unix)]
     Unix(UnixAddress),
+    Nats(NatsPlace),
 }
 
 /// How the addresses of one kind are written.
@@ -57,6 +59,13 @@ const KINDS: &[Kind] = &[
         form: "unix:///PATH#NAME",
         parse: |text| text.parse().map(Address::Unix).map_err(|error: isorun::UnixAddressError| error.to_string()),
     },
+    Kind { scheme: "nats", mark: '/', form: "nats://HOST[:PORT]/NAME", parse: |text| text.parse().map(Address::Nats) },
+    Kind {
+        scheme: "nats+tls",
+        mark: '/',
+        form: "nats+tls://HOST[:PORT]/NAME",
+        parse: |text| text.parse().map(Address::Nats),
+    },
 ];
 
 impl Address {
@@ -67,6 +76,7 @@ impl Address {
             Self::Tls(address) => address.is_loopback(),
             #[cfg(unix)]
             Self::Unix(_) => true,
+            Self::Nats(place) => place.stays_here(),
         }
     }
 
@@ -77,21 +87,34 @@ impl Address {
             Self::Tls(_) => true,
             #[cfg(unix)]
             Self::Unix(_) => false,
+            // The server stands between them.
+            Self::Nats(_) => false,
         }
     }
 
-    /// A way there; nothing is opened yet.
-    pub fn transport(&self, keys: &Keys) -> Result<Arc<dyn Transport>, Failed> {
+    /// A way to an instance there; nothing is opened yet.
+    fn transport(&self, keys: &Keys, instance: &str) -> Result<Arc<dyn Transport>, Failed> {
         Ok(match self {
             Self::Tcp(address) => Arc::new(TcpTransport::from(address.clone())),
             Self::Tls(address) => Arc::new(TlsTransport::to(address.clone(), keys.credentials(self)?)),
             #[cfg(unix)]
             Self::Unix(address) => Arc::new(UnixTransport::from(address.clone())),
+            Self::Nats(place) => {
+                let address = place.named(instance).map_err(Failed::usage)?;
+                Arc::new(NatsTransport::with_options(address, place.options()))
+            }
         })
     }
 
     /// Listens; and where, which is somewhere else than was asked for if any port would do.
-    pub async fn listen(&self, keys: &Keys) -> Result<(Box<dyn Listener>, Self), Failed> {
+    ///
+    /// What is served, and as what, is said where there is somebody to say it to.
+    pub async fn listen(
+        &self,
+        keys: &Keys,
+        instance: &str,
+        announcement: Announcement,
+    ) -> Result<(Box<dyn Listener>, Self), Failed> {
         match self {
             Self::Tcp(address) => {
                 let listener = TcpTransportListener::bind_address(address).await.map_err(unbound)?;
@@ -109,6 +132,11 @@ impl Address {
                 let listener = UnixTransportListener::bind_address(address).await.map_err(unbound)?;
                 Ok((Box::new(listener), Self::Unix(address.clone())))
             }
+            Self::Nats(place) => {
+                let address = place.named(instance).map_err(unbound)?;
+                let listener = NatsTransportListener::announce(&address, announcement, &place.options());
+                Ok((Box::new(listener.await.map_err(unbound)?), self.clone()))
+            }
         }
     }
 
@@ -119,6 +147,7 @@ impl Address {
             Self::Tls(address) => address.port() == 0,
             #[cfg(unix)]
             Self::Unix(_) => false,
+            Self::Nats(_) => false,
         }
     }
 
@@ -128,6 +157,8 @@ impl Address {
             Self::Tls(_) => "tls",
             #[cfg(unix)]
             Self::Unix(_) => "unix",
+            Self::Nats(place) if place.is_tls() => "nats+tls",
+            Self::Nats(_) => "nats",
         };
         KINDS.iter().find(|kind| kind.scheme == scheme).unwrap_or(&KINDS[0])
     }
@@ -144,6 +175,7 @@ impl fmt::Display for Address {
             Self::Tls(address) => address.fmt(f),
             #[cfg(unix)]
             Self::Unix(address) => address.fmt(f),
+            Self::Nats(place) => place.fmt(f),
         }
     }
 }
@@ -168,7 +200,16 @@ pub struct PeerPlace {
 impl PeerPlace {
     /// A way there; nothing is opened yet.
     pub fn transport(&self, keys: &Keys) -> Result<Arc<dyn Transport>, Failed> {
-        self.address.transport(keys)
+        self.address.transport(keys, &self.instance)
+    }
+
+    /// What two places have in common that are reached over one connection.
+    pub fn connection(&self) -> String {
+        match &self.address {
+            // Each name has providers of its own.
+            Address::Nats(_) => self.to_string(),
+            address => address.to_string(),
+        }
     }
 
     /// The instance that a place names; `None` where its text begins as that of no kind of address.
@@ -187,6 +228,10 @@ impl PeerPlace {
             return None;
         }
         let Kind { scheme, mark, .. } = kind;
+        // A NATS server is no host, and what is behind it does not listen there itself.
+        if scheme.starts_with("nats") {
+            return None;
+        }
         Some(kind.place(&format!("{scheme}://{host}{mark}{REFLECT_INSTANCE}{query}")))
     }
 }
@@ -214,6 +259,9 @@ impl Kind {
         let address = (self.parse)(&format!("{before}{host}{query}"))?;
         if address.is_for_listening() {
             return Err(format!("`{text}`: port 0 is for listening; an instance is named as {form}"));
+        }
+        if let Address::Nats(place) = &address {
+            place.named(instance)?;
         }
         Ok(PeerPlace { address, instance: instance.into() })
     }
@@ -264,6 +312,9 @@ mod tests {
         check("tcp://[::1]:7000/kv", "tcp://[::1]:7000", "kv");
         check("tls://kv.example.org:7000/kv", "tls://kv.example.org:7000", "kv");
         check("tls://[::1]:7000/kv?name=kv-1", "tls://[::1]:7000?name=kv-1", "kv");
+        check("nats://127.0.0.1:4222/kv", "nats://127.0.0.1:4222", "kv");
+        let file = "nats+tls://a:1/kv?creds=/run/creds&ca=ca.pem";
+        check(file, "nats+tls://a:1?creds=/run/creds&ca=ca.pem", "kv");
         #[cfg(unix)]
         check("unix:///run/a?b/kv.sock#kv", "unix:///run/a?b/kv.sock", "kv");
     }

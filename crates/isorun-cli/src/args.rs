@@ -13,6 +13,7 @@ use isorun::{
 
 use crate::address::{Address, PeerPlace};
 use crate::keys::KeyArgs;
+use crate::nats::NatsPlace;
 use crate::place::{FORMS, Place};
 use crate::{help, units};
 
@@ -107,8 +108,8 @@ pub struct RunArgs {
 
 /// Serves a component to other processes
 ///
-/// They link to it with `--link IFACE=PLACE`, where PLACE is `tcp://HOST:PORT/NAME`, `tls://HOST:PORT/NAME` or
-/// `unix:///PATH#NAME`. At a tls:// address both ends show a certificate, and --allow says who may call what. Its own links are made before it listens, so what they go to is served first; where two need each other, a program of one's own can
+/// They link to it with `--link IFACE=PLACE`, where PLACE is `tcp://HOST:PORT/NAME`, `tls://HOST:PORT/NAME`,
+/// `unix:///PATH#NAME` or `nats://HOST/NAME`. At a tls:// address both ends show a certificate, and --allow says who may call what. Its own links are made before it listens, so what they go to is served first; where two need each other, a program of one's own can
 /// make its links lazy.
 ///
 /// Prints `listening URL` to standard output once it accepts, and serves until SIGINT or SIGTERM. Then it takes nothing
@@ -121,7 +122,8 @@ pub struct ServeArgs {
     #[arg(value_name = "PROVIDER.wasm")]
     pub component: PathBuf,
 
-    /// Where to accept connections: tcp://HOST:PORT or tls://HOST:PORT, whose port 0 takes a free one, or unix:///PATH
+    /// Where to accept connections: tcp://HOST:PORT or tls://HOST:PORT, whose port 0 takes a free one, unix:///PATH, or
+    /// nats://HOST, where those who serve the same name share its callers
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Address,
 
@@ -163,7 +165,7 @@ pub struct ServeArgs {
 #[derive(Debug, Args)]
 #[command(after_help = help::CALL)]
 pub struct CallArgs {
-    /// The instance: tcp://HOST:PORT/NAME, tls://HOST:PORT/NAME or unix:///PATH#NAME
+    /// The instance: tcp://HOST:PORT/NAME, tls://HOST:PORT/NAME, unix:///PATH#NAME or nats://HOST/NAME
     #[arg(value_name = "PLACE")]
     pub place: PeerPlace,
 
@@ -183,13 +185,15 @@ pub struct CallArgs {
 ///
 /// As WIT; with `-o json`: {"ok": {"imports": [..], "exports": [..], "wit": TEXT}}, where each import and export has its
 /// name (null at the root), functions (name, params, result, async; types as WIT), resources, and the names of its types.
-/// Of a host: its instances, each with how it serves, how many stores it has had (GENERATION), and the calls in flight.
+/// Of a host: its instances, each with how it serves, how many stores it has had (GENERATION), and the calls in flight. Of
+/// a NATS server: who serves what there, with the connections asked for (REQUESTS), refused (ERRORS) and open (CHANNELS).
 ///
 /// Nothing is compiled or run.
 #[derive(Debug, Args)]
 #[command(after_help = help::INSPECT)]
 pub struct InspectArgs {
-    /// A component's file, an instance (tcp://HOST:PORT/NAME, tls://HOST:PORT/NAME, unix:///PATH#NAME), or a host (the same without a NAME)
+    /// A component's file, an instance (tcp://HOST:PORT/NAME, tls://HOST:PORT/NAME, unix:///PATH#NAME,
+    /// nats://HOST/NAME), a host or a NATS server (the same without a NAME)
     #[arg(value_name = "FILE|PLACE")]
     pub target: Target,
 
@@ -212,6 +216,8 @@ pub enum Target {
     Peer(PeerPlace),
     /// A whole host, by the instance in which it speaks of itself.
     Host(PeerPlace),
+    /// A NATS server, by who serves what there.
+    Server(NatsPlace),
 }
 
 impl FromStr for Target {
@@ -221,8 +227,11 @@ impl FromStr for Target {
         if !text.contains("://") {
             return Ok(Self::File(text.into()));
         }
-        match PeerPlace::of_host(text) {
-            Some(host) => host.map(Self::Host),
+        if let Some(host) = PeerPlace::of_host(text) {
+            return host.map(Self::Host);
+        }
+        match NatsPlace::of_server(text) {
+            Some(server) => server.map(Self::Server),
             None => text.parse().map(Self::Peer),
         }
     }

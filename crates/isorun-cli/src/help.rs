@@ -28,6 +28,9 @@ PLACE is one of
                         which must be for HOST, or for the node of
                         ?name=NODE: tls://10.0.0.7:7000/kv?name=kv-1
   unix:///PATH#NAME     the same, on a Unix socket
+  nats://HOST/NAME      one of those that serve NAME by way of a NATS
+                        server; nats+tls:// over TLS. With files:
+                        nats+tls://HOST:PORT/NAME?creds=FILE&ca=FILE
 
 Places in other processes may be several, with commas between them, as
 in tcp://HOST:PORT/NAME,unix:///PATH#NAME. A call goes to one of them,

@@ -1,8 +1,9 @@
 //! `isorun inspect`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use isorun::{CodecPlan, INSTANCES_MAX, Ledger, REFLECT_INTERFACE, REFLECT_PAGE_MAX, Val};
+use isorun::{CodecPlan, INSTANCES_MAX, Ledger, Provider, REFLECT_INTERFACE, REFLECT_PAGE_MAX, Val};
 use serde_json::Value;
 
 use crate::address::PeerPlace;
@@ -10,6 +11,7 @@ use crate::args::{InspectArgs, Target};
 use crate::call::{Time, describe};
 use crate::exit::{self, Failed};
 use crate::keys::Keys;
+use crate::nats::NatsPlace;
 use crate::terminal::Terminal;
 use crate::{json, load};
 
@@ -23,10 +25,15 @@ pub async fn inspect(args: InspectArgs, terminal: &Terminal) -> Result<u8, Faile
             let instance = runtime.remote_instance(place.transport(&keys)?, &place.instance);
             describe(&instance, place, &time).await?
         }
-        Target::Host(_) if args.plan => {
+        Target::Server(_) | Target::Host(_) if args.plan => {
             return Err(Failed::usage(
                 "--plan: a host has no functions; name one of its instances, or a component's file",
             ));
+        }
+        Target::Server(place) => {
+            let providers = providers(place, &time).await?;
+            terminal.result(|| provided(&providers), || providers.iter().map(json::provider).collect::<Value>())?;
+            return Ok(exit::OK);
         }
         Target::Host(place) => {
             let instances = instances(&runtime, place, &time, &keys).await?;
@@ -88,6 +95,34 @@ async fn instances(runtime: &isorun::Runtime, place: &PeerPlace, time: &Time, ke
         }
         after = last;
     }
+}
+
+/// Who serves what at a NATS server.
+async fn providers(place: &NatsPlace, time: &Time) -> Result<Vec<Provider>, Failed> {
+    let left = time.options().deadline_ms.min(GATHER_MS_MAX);
+    let found = isorun::discover(place.server(), &place.options(), Duration::from_millis(left)).await;
+    found.map_err(|error| Failed::new(exit::FAILED, error.to_string()))
+}
+
+/// How long providers are waited for, in milliseconds; mostly all have answered long before.
+const GATHER_MS_MAX: u64 = 5_000;
+
+/// One line for each provider.
+fn provided(providers: &[Provider]) -> String {
+    let mut rows = vec![["NAME", "ID", "VERSION", "REQUESTS", "ERRORS", "CHANNELS", "INTERFACES"].map(str::to_owned)];
+    rows.extend(providers.iter().map(|provider| {
+        let shown = |text: &str| text.chars().filter(|c| !c.is_control()).collect::<String>();
+        [
+            shown(&provider.name),
+            shown(&provider.id),
+            shown(&provider.version),
+            provider.requests.to_string(),
+            provider.errors.to_string(),
+            provider.channels.to_string(),
+            shown(&provider.interfaces.join(", ")),
+        ]
+    }));
+    columns(&rows)
 }
 
 /// Most bytes of names that a list is kept with; the peer says how many there are.
@@ -154,11 +189,17 @@ fn table(instances: &[Val]) -> String {
     let columns: Vec<_> = COLUMNS.into_iter().filter(|(_, field)| *field != "fused" || is_any(field)).collect();
     let mut rows: Vec<Vec<String>> = vec![columns.iter().map(|(title, _)| (*title).to_owned()).collect()];
     rows.extend(instances.iter().map(|instance| columns.iter().map(|(_, field)| cell(instance, field)).collect()));
-    let widths: Vec<usize> =
-        (0..columns.len()).map(|at| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0)).collect();
-    let line = |row: &Vec<String>| {
+    self::columns(&rows)
+}
+
+/// Rows in columns as wide as they must be.
+fn columns(rows: &[impl AsRef<[String]>]) -> String {
+    let count = rows.first().map_or(0, |row| row.as_ref().len());
+    let width = |at: usize| rows.iter().map(|row| row.as_ref()[at].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..count).map(width).collect();
+    let line = |row: &[String]| {
         let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
-    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+    rows.iter().map(|row| line(row.as_ref())).collect::<Vec<_>>().join("\n")
 }

@@ -1,6 +1,6 @@
 //! What `-o json` prints. `--help` documents it.
 
-use isorun::{CodecPlan, Function, Interface, Ledger, PlanSide, TypeRegistry, Val};
+use isorun::{CodecPlan, Function, Interface, Ledger, PlanSide, Provider, TypeRegistry, Val};
 use serde_json::{Map, Value, json};
 
 /// A result, as text and as a value. The text is the proof that it is nested no deeper than text may be.
@@ -11,6 +11,21 @@ pub fn result(text: &str, value: &Val) -> Value {
 /// A value that came from a host and is nested no deeper than its type.
 pub fn value(value: &Val) -> Value {
     shown(value)
+}
+
+/// A process that serves a name at a NATS server.
+pub fn provider(provider: &Provider) -> Value {
+    json!({
+        "name": provider.name,
+        "id": provider.id,
+        "version": provider.version,
+        "description": provider.description,
+        "interfaces": provider.interfaces,
+        "component": provider.component,
+        "requests": provider.requests,
+        "errors": provider.errors,
+        "channels": provider.channels,
+    })
 }
 
 /// A value; its nesting is bounded, since it has been written as text.

@@ -34,6 +34,7 @@ mod invoke;
 mod json;
 mod keys;
 mod load;
+mod nats;
 mod place;
 mod run;
 mod serve;

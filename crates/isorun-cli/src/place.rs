@@ -27,7 +27,8 @@ macro_rules! forms {
   fused:FILE.wasm       another component, made one with this one
   tcp://HOST:PORT/NAME  an instance that `isorun serve` serves there
   tls://HOST:PORT/NAME  the same, where both ends show a certificate
-  unix:///PATH#NAME     the same, on a Unix socket"
+  unix:///PATH#NAME     the same, on a Unix socket
+  nats://HOST/NAME      one of those that serve NAME by way of a NATS server"
         )
     };
 }
@@ -182,7 +183,7 @@ impl<'a> Places<'a> {
     }
 
     fn transport(&mut self, place: &PeerPlace) -> Result<Arc<dyn Transport>, Failed> {
-        Ok(match self.transports.entry(place.address.to_string()) {
+        Ok(match self.transports.entry(place.connection()) {
             Entry::Occupied(known) => known.get().clone(),
             Entry::Vacant(new) => new.insert(place.transport(&self.keys)?).clone(),
         })

@@ -10,7 +10,7 @@ use crate::args::{AllowArg, ServeArgs};
 use crate::compiling::Compiling;
 use crate::exit::{self, FAILED, Failed};
 use crate::keys::Keys;
-use crate::load;
+use crate::{load, nats};
 use crate::signals::Signals;
 use crate::terminal::{self, Terminal};
 
@@ -83,7 +83,8 @@ async fn listening(
     let what = format!("compiling {}", args.component.display());
     let instance = terminal::while_slow(&what, builder.instantiate()).await.map_err(|error| Failed::start(&error))?;
 
-    let (listener, address) = args.listen.listen(&keys).await?;
+    let announcement = nats::announcement(&component, &instance);
+    let (listener, address) = args.listen.listen(&keys, &name, announcement).await?;
     tracing::info!(%address, instance = %name, policy = ?args.policy, "serving");
     terminal
         .result(|| format!("listening {address}"), || json!({ "listening": address.to_string(), "instance": name }))?;

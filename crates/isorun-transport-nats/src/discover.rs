@@ -36,8 +36,8 @@ pub struct Provider {
     pub description: String,
     /// The interfaces that it says it exports.
     pub interfaces: Vec<String>,
-    /// The hash of its types, empty where it says none.
-    pub ledger: String,
+    /// The digest of its component, empty where it says none.
+    pub component: String,
     /// Channels asked for so far, calls without a connection included.
     pub requests: u64,
     /// Those of them that were refused.
@@ -118,7 +118,7 @@ fn provider(id: &str, info: &Value, stats: Option<&Value>) -> Option<Provider> {
         version: text(info, "version"),
         description: text(info, "description"),
         interfaces: interfaces.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect(),
-        ledger: text(metadata, "isorun.ledger"),
+        component: text(metadata, "isorun.component"),
         requests: number(endpoint.and_then(|endpoint| endpoint.get("num_requests"))),
         errors: number(endpoint.and_then(|endpoint| endpoint.get("num_errors"))),
         channels: number(endpoint.and_then(|endpoint| endpoint.get("data")?.get("channels"))),

@@ -42,7 +42,7 @@ pub struct Announcement {
     version: String,
     description: String,
     interfaces: Vec<String>,
-    ledger: String,
+    component: String,
 }
 
 impl Announcement {
@@ -50,7 +50,7 @@ impl Announcement {
     #[must_use]
     pub fn new(version: impl Into<String>) -> Self {
         let description = "an isorun instance".to_owned();
-        Self { version: version.into(), description, interfaces: Vec::new(), ledger: String::new() }
+        Self { version: version.into(), description, interfaces: Vec::new(), component: String::new() }
     }
 
     /// Says what it is, in a few words.
@@ -67,10 +67,10 @@ impl Announcement {
         self
     }
 
-    /// Tells its types by a hash, so that two that differ are told apart.
+    /// Tells its component by a digest, so that two that differ are told apart.
     #[must_use]
-    pub fn ledger(mut self, hash: impl Into<String>) -> Self {
-        self.ledger = hash.into();
+    pub fn component(mut self, digest: impl Into<String>) -> Self {
+        self.component = digest.into();
         self
     }
 
@@ -165,13 +165,13 @@ async fn announced(
     address: &NatsAddress,
     announcement: Announcement,
 ) -> Result<(Service, Endpoint, Arc<AtomicUsize>), async_nats::Error> {
-    let Announcement { version, description, interfaces, ledger } = announcement;
+    let Announcement { version, description, interfaces, component } = announcement;
     let mut metadata = HashMap::from([
         ("isorun.instance".to_owned(), address.name().to_owned()),
         ("isorun.interfaces".to_owned(), clipped(interfaces.join(","))),
     ]);
-    if !ledger.is_empty() {
-        metadata.insert("isorun.ledger".to_owned(), clipped(ledger));
+    if !component.is_empty() {
+        metadata.insert("isorun.component".to_owned(), clipped(component));
     }
     let open = Arc::new(AtomicUsize::new(0));
     let shown = Arc::clone(&open);

@@ -25,6 +25,7 @@ pub struct NatsOptions {
 pub(crate) enum Login {
     User { name: String, password: String },
     Token(String),
+    File(PathBuf),
 }
 
 /// Why there are no credentials.
@@ -67,21 +68,11 @@ impl NatsOptions {
 
     /// Says who this is by a file with the lines `user=NAME` and `password=SECRET`, or `token=SECRET`; `#` begins a comment.
     ///
-    /// # Errors
-    /// [`CredentialsError`] where there is no such file, or it holds anything else.
-    pub fn credentials_file(self, file: impl AsRef<Path>) -> Result<Self, CredentialsError> {
-        let file = file.as_ref();
-        let read = || -> io::Result<String> {
-            if std::fs::metadata(file)?.len() > CREDENTIALS_BYTES_MAX {
-                return Err(io::Error::other(format!("it has over {CREDENTIALS_BYTES_MAX} bytes")));
-            }
-            std::fs::read_to_string(file)
-        };
-        let text = read().map_err(|cause| CredentialsError::Read { file: file.to_owned(), cause })?;
-        match login(&text) {
-            Ok(login) => Ok(Self { login: Some(login), ..self }),
-            Err(problem) => Err(CredentialsError::Form { file: file.to_owned(), problem }),
-        }
+    /// It is read each time that a connection is made, so that what is in it may change.
+    #[must_use]
+    pub fn credentials_file(mut self, file: impl Into<PathBuf>) -> Self {
+        self.login = Some(Login::File(file.into()));
+        self
     }
 
     /// Believes a server over TLS whose certificate one in this PEM file has signed, instead of those that the system
@@ -99,9 +90,31 @@ impl fmt::Debug for NatsOptions {
             None => "nobody",
             Some(Login::User { name, .. }) => name,
             Some(Login::Token(_)) => "a token",
+            Some(Login::File(_)) => "what a file says",
         };
         f.debug_struct("NatsOptions").field("login", &login).field("authorities", &self.authorities).finish()
     }
+}
+
+impl NatsOptions {
+    /// Who this is, now.
+    pub(crate) fn login(&self) -> Result<Option<Login>, CredentialsError> {
+        match &self.login {
+            Some(Login::File(file)) => read(file).map(Some),
+            other => Ok(other.clone()),
+        }
+    }
+}
+
+fn read(file: &Path) -> Result<Login, CredentialsError> {
+    let text = || -> io::Result<String> {
+        if std::fs::metadata(file)?.len() > CREDENTIALS_BYTES_MAX {
+            return Err(io::Error::other(format!("it has over {CREDENTIALS_BYTES_MAX} bytes")));
+        }
+        std::fs::read_to_string(file)
+    };
+    let text = text().map_err(|cause| CredentialsError::Read { file: file.to_owned(), cause })?;
+    login(&text).map_err(|problem| CredentialsError::Form { file: file.to_owned(), problem })
 }
 
 fn login(text: &str) -> Result<Login, String> {
@@ -139,6 +152,7 @@ mod tests {
         let found = login(text).map(|login| match login {
             Login::User { name, password } => format!("{name}/{password}"),
             Login::Token(token) => token,
+            Login::File(file) => file.display().to_string(),
         });
         assert_eq!(found, expected.map(str::to_owned).map_err(str::to_owned), "{text}");
     }
@@ -160,15 +174,16 @@ mod tests {
     fn a_file_that_is_not_there_or_too_large_is_an_error_that_names_it() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("creds");
-        let error = NatsOptions::default().credentials_file(&file).unwrap_err();
-        assert!(error.to_string().contains("creds"), "{error}");
+        let options = NatsOptions::default().credentials_file(&file);
+        let refused = || options.login().err().expect("no credentials");
+        assert!(refused().to_string().contains("creds"), "{}", refused());
         std::fs::write(&file, vec![b'\n'; CREDENTIALS_BYTES_MAX as usize + 1]).unwrap();
-        assert!(matches!(NatsOptions::default().credentials_file(&file), Err(CredentialsError::Read { .. })));
+        assert!(matches!(refused(), CredentialsError::Read { .. }));
         std::fs::write(&file, "token=s3cret\nhunter2").unwrap();
-        let error = NatsOptions::default().credentials_file(&file).unwrap_err().to_string();
+        let error = refused().to_string();
         assert!(!error.contains("s3cret") && !error.contains("hunter2"), "{error}");
         std::fs::write(&file, "user=me\npassword=s3cret").unwrap();
-        let options = NatsOptions::default().credentials_file(&file).unwrap();
+        assert!(matches!(options.login(), Ok(Some(Login::User { .. }))));
         assert!(!format!("{options:?}").contains("s3cret"), "{options:?}");
     }
 }

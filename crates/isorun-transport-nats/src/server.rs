@@ -85,10 +85,11 @@ impl Server {
                 }
                 std::future::ready(())
             });
-        connecting = match &options.login {
-            None => connecting,
-            Some(Login::User { name, password }) => connecting.user_and_password(name.clone(), password.clone()),
-            Some(Login::Token(token)) => connecting.token(token.clone()),
+        connecting = match options.login().map_err(|error| error.to_string())? {
+            // A file has been read by now.
+            None | Some(Login::File(_)) => connecting,
+            Some(Login::User { name, password }) => connecting.user_and_password(name, password),
+            Some(Login::Token(token)) => connecting.token(token),
         };
         if server.is_tls() {
             connecting = connecting.require_tls(true);

@@ -69,6 +69,10 @@ pub use isorun_security::{Access, Audience, Capability, Decision, Grants, Mount,
 pub use isorun_system::{Entry, InMemoryKv, KvError, LogLevel, LogLine, Logger, Wasi, WasiDir, WasiDirError};
 pub use isorun_tls::{CredentialFiles, Credentials, CredentialsError, NameError, NodeName, issue};
 pub use isorun_transport_local::{FrameCounter, LocalChannelTransport};
+pub use isorun_transport_nats::{
+    Announcement, NatsAddress, NatsAddressError, NatsListenError, NatsOptions, NatsServer, NatsTransport,
+    NatsTransportListener, Provider, discover,
+};
 pub use isorun_transport_tcp::{
     AddressError, ListenError, TcpAddress, TcpTransport, TcpTransportListener, TlsAddress, TlsAddressError,
     TlsListenError, TlsTransport, TlsTransportListener,
