@@ -133,9 +133,9 @@ impl Address {
                 Ok((Box::new(listener), Self::Unix(address.clone())))
             }
             Self::Nats(place) => {
-                let address = place.named(instance).map_err(unbound)?;
-                let listener = NatsTransportListener::announce(&address, announcement, &place.options());
-                Ok((Box::new(listener.await.map_err(unbound)?), self.clone()))
+                let (address, options) = (place.named(instance).map_err(unbound)?, place.options());
+                let listener = NatsTransportListener::announce(&address, announcement, &options).await;
+                Ok((Box::new(listener.map_err(unbound)?), self.clone()))
             }
         }
     }

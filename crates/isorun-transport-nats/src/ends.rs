@@ -11,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::Sink;
 use isorun_core::{FRAME_BYTES_MAX, TransportError};
 use tokio::sync::Notify;
+use tokio::time::{Duration, Instant};
 
 use crate::note::{DATA_HEADER_BYTES, Note, Window};
 use crate::server::{SUBSCRIPTION_MESSAGES_MAX, server_lost};
@@ -22,6 +23,12 @@ pub const WINDOW_MESSAGES: u32 = 256;
 ///
 /// Raising it raises the worst case held per channel, which is this and one frame.
 pub const WINDOW_BYTES: u64 = 2 << 20;
+
+/// How long ago the other end may have been heard when a frame is begun, in milliseconds; otherwise it is asked first.
+///
+/// A frame for one that died is thus mostly still in the queue, where it was *not sent*, at the price of a round trip after
+/// a time of silence.
+pub const FRESH_MS: u64 = 100;
 
 /// Most bytes of a frame in one message, whatever more the server allows: what is large gives way to what is small.
 pub(crate) const PART_BYTES_MAX: usize = 128 << 10;
@@ -77,6 +84,16 @@ pub(crate) struct State {
     fault: Option<TransportError>,
     /// The polled half is no more.
     pub(crate) dropped: bool,
+    // Whether the other end is there.
+    /// Begins no frame unless it is.
+    asks: bool,
+    heard: Instant,
+    /// It is to be asked.
+    ask: bool,
+    /// It was, and has not been heard since.
+    asked: bool,
+    /// It asked.
+    owes: bool,
 }
 
 /// A frame, or a part of one.
@@ -86,9 +103,28 @@ struct Part {
 }
 
 impl Ends {
-    /// Two halves; what the other end takes is `window`, and `first` is a frame of its that came with its request.
-    pub(crate) fn new(window: Window, first: Bytes) -> Arc<Self> {
-        let mut state = State {
+    /// The halves of the end that opened: what the other end takes is `window`, and `sent` bytes of a frame went out with the
+    /// request.
+    pub(crate) fn opened(window: Window, sent: usize) -> Arc<Self> {
+        let ends = Self::new(window, true);
+        if sent > 0 {
+            let mut state = ends.lock();
+            (state.sent, state.sent_bytes) = (1, sent as u64);
+        }
+        ends
+    }
+
+    /// The halves of the end that was asked: `first` is a frame that came with the request.
+    pub(crate) fn accepted(window: Window, first: Bytes) -> Arc<Self> {
+        let ends = Self::new(window, false);
+        if !first.is_empty() {
+            ends.lock().data(0, false, first);
+        }
+        ends
+    }
+
+    fn new(window: Window, asks: bool) -> Arc<Self> {
+        let state = State {
             sent: 0,
             sent_bytes: 0,
             taken: 0,
@@ -107,22 +143,17 @@ impl Ends {
             gone: false,
             fault: None,
             dropped: false,
+            asks,
+            heard: Instant::now(),
+            ask: false,
+            asked: false,
+            owes: false,
         };
-        if !first.is_empty() {
-            state.data(0, false, first);
-        }
         Arc::new(Self { state: Mutex::new(state), work: Notify::new() })
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A frame that went out with the request for the channel.
-    pub(crate) fn sent_at_once(&self, bytes: usize) {
-        let mut state = self.lock();
-        state.sent = 1;
-        state.sent_bytes = bytes as u64;
     }
 }
 
@@ -132,9 +163,14 @@ impl State {
         if self.fault.is_some() {
             return;
         }
+        self.heard = Instant::now();
+        if std::mem::take(&mut self.asked) {
+            self.sender.wake_by_ref();
+        }
         match note {
             Ok(Note::Data { number, goes_on, bytes }) => self.data(number, goes_on, bytes),
-            Ok(Note::Status { sent, taken, taken_bytes }) => {
+            Ok(Note::Status { asks, sent, taken, taken_bytes }) => {
+                self.owes |= asks;
                 self.count(sent);
                 let honest = (self.taken..=self.sent).contains(&taken)
                     && (self.taken_bytes..=self.sent_bytes).contains(&taken_bytes);
@@ -204,15 +240,29 @@ impl State {
         self.fault.is_some() || self.gone
     }
 
-    /// Whether enough was read that the other end should know.
+    /// Whether the other end should know how far this one is: it asked or is asked, or enough was read.
     pub(crate) fn is_owed_status(&self) -> bool {
-        self.given - self.told >= u64::from(WINDOW_MESSAGES / 4) || self.given_bytes - self.told_bytes >= WINDOW_BYTES / 4
+        let (messages, bytes) = (self.given - self.told, self.given_bytes - self.told_bytes);
+        self.owes || self.ask || messages >= u64::from(WINDOW_MESSAGES / 4) || bytes >= WINDOW_BYTES / 4
+    }
+
+    /// Whether the other end was heard just now; where not, it is asked, and whoever sends is woken by its answer.
+    fn is_fresh(&mut self, work: &Notify) -> bool {
+        if !self.asks || self.heard.elapsed() < Duration::from_millis(FRESH_MS) {
+            return true;
+        }
+        if !self.asked {
+            (self.ask, self.asked) = (true, true);
+            work.notify_one();
+        }
+        false
     }
 
     /// How far this end is.
     pub(crate) fn status(&mut self) -> Note {
         (self.told, self.told_bytes) = (self.given, self.given_bytes);
-        Note::Status { sent: self.sent, taken: self.given, taken_bytes: self.given_bytes }
+        self.owes = false;
+        Note::Status { asks: std::mem::take(&mut self.ask), sent: self.sent, taken: self.given, taken_bytes: self.given_bytes }
     }
 
     /// The last word.
@@ -330,7 +380,8 @@ impl Sender {
             // Asked before the connection is: whoever waits to be allowed takes no place in its queue.
             let mut state = ends.lock();
             state.sender.clone_from(cx.waker());
-            if state.cannot_send().is_none() && !state.may_send(size) {
+            let begun = !self.rest.is_empty();
+            if state.cannot_send().is_none() && !(state.may_send(size) && (begun || state.is_fresh(&ends.work))) {
                 return Poll::Pending;
             }
         }

@@ -45,7 +45,7 @@ mod transport;
 pub use address::{NAME_BYTES_MAX, NatsAddress, NatsAddressError, NatsServer, PORT_DEFAULT};
 pub use channel::STATUS_MS;
 pub use discover::{PROVIDERS_MAX, Provider, discover};
-pub use ends::{WINDOW_BYTES, WINDOW_MESSAGES};
+pub use ends::{FRESH_MS, WINDOW_BYTES, WINDOW_MESSAGES};
 pub use listener::{Announcement, BACKLOG_MAX, NatsListenError, NatsTransportListener};
 pub use options::{CredentialsError, NatsOptions};
 pub use server::CONNECT_MS_MAX;

@@ -258,7 +258,7 @@ impl Answers {
         }
         let peer = PeerIdentity::Anonymous { address: self.peer.clone() };
         let counted = Counted::one_more(&self.open);
-        let channel = NatsChannel::new(Ends::new(window, first), server, inbox, (to, back.into()), peer);
+        let channel = NatsChannel::new(Ends::accepted(window, first), server, inbox, (to, back.into()), peer);
         room.send(channel.counted(counted));
     }
 }
@@ -279,7 +279,7 @@ impl Drop for Counted {
     }
 }
 
-/// Says no, which counts as an error of the service; to somebody who can't be answered it only counts.
+/// Says no, which counts as an error of the service; what can't be answered is dropped, and does not count.
 async fn refuse(request: &Request, code: usize, why: &str) {
     tracing::debug!(code, why, "no channel");
     let _ = request.respond(Err(ServiceError { status: why.to_owned(), code })).await;

@@ -32,8 +32,9 @@ pub(crate) enum Note {
     Accept { window: Window, inbox: String },
     /// A frame, or a part of one that goes on in the next message.
     Data { number: u64, goes_on: bool, bytes: Bytes },
-    /// How many messages of frames were sent, and what of the other end's was taken: messages and bytes.
-    Status { sent: u64, taken: u64, taken_bytes: u64 },
+    /// How many messages of frames were sent, and what of the other end's was taken: messages and bytes. It may ask for the
+    /// same.
+    Status { asks: bool, sent: u64, taken: u64, taken_bytes: u64 },
     /// No more frames will come.
     Fin { sent: u64 },
     /// This end is no more.
@@ -48,6 +49,7 @@ mod kind {
     pub(super) const STATUS: u8 = 5;
     pub(super) const FIN: u8 = 6;
     pub(super) const GONE: u8 = 7;
+    pub(super) const ASK: u8 = 8;
 }
 
 impl Note {
@@ -72,8 +74,8 @@ impl Note {
                 out.put_u64_le(*number);
                 out.put_slice(bytes);
             }
-            Self::Status { sent, taken, taken_bytes } => {
-                out.put_u8(kind::STATUS);
+            Self::Status { asks, sent, taken, taken_bytes } => {
+                out.put_u8(if *asks { kind::ASK } else { kind::STATUS });
                 for number in [sent, taken, taken_bytes] {
                     out.put_u64_le(*number);
                 }
@@ -112,9 +114,9 @@ impl Note {
                 let number = input.try_get_u64_le().map_err(|_| SHORT)?;
                 return Ok(Self::Data { number, goes_on: kind == kind::PART, bytes: input });
             }
-            kind::STATUS => {
+            kind @ (kind::STATUS | kind::ASK) => {
                 let mut next = || input.try_get_u64_le().map_err(|_| SHORT);
-                Self::Status { sent: next()?, taken: next()?, taken_bytes: next()? }
+                Self::Status { asks: kind == kind::ASK, sent: next()?, taken: next()?, taken_bytes: next()? }
             }
             kind::FIN => Self::Fin { sent: input.try_get_u64_le().map_err(|_| SHORT)? },
             kind::GONE => Self::Gone { sent: input.try_get_u64_le().map_err(|_| SHORT)? },
@@ -156,7 +158,8 @@ mod tests {
             Note::Accept { window: WINDOW, inbox: "_INBOX.a".into() },
             Note::Data { number: u64::MAX, goes_on: true, bytes: Bytes::from_static(&[0]) },
             Note::Data { number: 0, goes_on: false, bytes: Bytes::new() },
-            Note::Status { sent: 1, taken: 2, taken_bytes: 3 },
+            Note::Status { asks: false, sent: 1, taken: 2, taken_bytes: 3 },
+            Note::Status { asks: true, sent: 1, taken: 2, taken_bytes: 3 },
             Note::Fin { sent: 4 },
             Note::Gone { sent: 5 },
         ]

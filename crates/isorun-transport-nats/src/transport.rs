@@ -126,12 +126,8 @@ impl NatsTransport {
                 Ok(_) | Err(_) => return Err(silence("whoever answers is no isorun of this version".into())),
             },
         };
-        let ends = Ends::new(window, Bytes::new());
-        if !first.is_empty() {
-            ends.sent_at_once(first.len());
-        }
         let peer = PeerIdentity::Anonymous { address: self.address.to_string() };
-        Ok(NatsChannel::new(ends, server, inbox, (to.into(), back.into()), peer))
+        Ok(NatsChannel::new(Ends::opened(window, first.len()), server, inbox, (to.into(), back.into()), peer))
     }
 
     fn unreachable(&self, cause: impl Into<String>) -> TransportError {
