@@ -44,7 +44,8 @@ usage: cargo xtask COMMAND
   test [--without NAME] [-- ARGS]
                         build the Rust, JavaScript and Python guests, compare the C ones with their sources, run
                         all tests (with cargo-nextest if it is installed) and doctests; ARGS go to the test runner.
-                        NAME is rust-guests, c-guests, js-guests or py-guests; more than one may be left out
+                        NAME is rust-guests, c-guests, js-guests, py-guests or nats-server; more than one may be left
+                        out
   check                 formatting, clippy, docs, cargo deny
   simulate [--seeds N] [--from S] | --seed S [--trace]
                         many hosts on a seeded network with faults; `simulate --help` says more
@@ -58,6 +59,6 @@ usage: cargo xtask COMMAND
   guests check          compare what is committed under guests/ with its sources
 
 Tools are installed under the target folder, in `tools`; built guests are kept under
-${ISORUN_CACHE:-~/.cache/isorun}. As root on Debian, `test` installs the compilers it
-lacks with apt-get; elsewhere it says which they are.
+${ISORUN_CACHE:-~/.cache/isorun}. As root on Debian, `test` installs the compilers and the
+NATS server it lacks with apt-get; elsewhere it says which they are.
 ";

@@ -4,6 +4,7 @@
 //! `ISORUN_WITHOUT`, separated by commas.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use crate::process::{cargo, find, run};
 use crate::{Outcome, guests};
@@ -27,16 +28,40 @@ pub fn main(words: &[&str]) -> Outcome {
         guests::check()?;
     }
 
+    if !without.contains(&NATS) {
+        find_or_install_nats()?;
+    }
+
     let runner: &[&str] = if find("cargo-nextest").is_some() { &["nextest", "run"] } else { &["test", "--tests"] };
     let mut tests = cargo(runner);
     if !rest.iter().any(|word| ["-p", "--package"].contains(word)) {
         tests.arg("--workspace");
+        if without.contains(&NATS) {
+            tests.args(["--exclude", "isorun-transport-nats"]);
+        }
     }
     let tests = run(tests.arg("--no-fail-fast").args(rest).envs(environment.iter().cloned()));
     let mut doctests = cargo(&["test", "--doc", "--workspace"]);
     // What narrows the tests down names no doctest.
     let doctests = if rest.is_empty() { run(doctests.envs(environment)) } else { Ok(()) };
     tests.and(doctests)
+}
+
+/// Sees to it that there is a NATS server to test with; each test starts one of its own.
+fn find_or_install_nats() -> Outcome {
+    if find(NATS).is_some() {
+        return Ok(());
+    }
+    let how =
+        format!("install it, with `apt-get install {NATS}` on Debian, or leave its tests out, `--without {NATS}`");
+    guests::install(&[NATS]).map_err(|error| format!("{NATS} is not on the PATH: {error}; {how}"))?;
+    // The package starts one for the whole system, which nobody asked for.
+    if find("systemctl").is_some()
+        && let Err(error) = run(Command::new("systemctl").args(["disable", "--now", NATS]))
+    {
+        println!("{error}");
+    }
+    Ok(())
 }
 
 fn parse<'a>(words: &'a [&'a str]) -> Outcome<(Vec<&'a str>, &'a [&'a str])> {
@@ -62,7 +87,10 @@ fn parse<'a>(words: &'a [&'a str]) -> Outcome<(Vec<&'a str>, &'a [&'a str])> {
 type Build = fn() -> Outcome<PathBuf>;
 
 /// What `--without` may name.
-const OPTIONAL: &[&str] = &["rust-guests", "c-guests", "js-guests", "py-guests"];
+const OPTIONAL: &[&str] = &["rust-guests", "c-guests", "js-guests", "py-guests", NATS];
+
+/// The program, and the Debian package that has it.
+const NATS: &str = "nats-server";
 
 /// The guests that a test run builds and that are not committed.
 const BUILT: &[(&str, Build)] =

@@ -100,7 +100,8 @@ impl fmt::Display for NatsPlace {
 pub fn announcement(component: &LoadedComponent, instance: &InstanceHandle) -> Announcement {
     let digest = component.digest().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let exports = instance.ledger().exports.iter().filter_map(|export| export.name.as_ref());
-    exports.fold(Announcement::default().component(digest), |announcement, name| announcement.interface(name.to_string()))
+    exports
+        .fold(Announcement::default().component(digest), |announcement, name| announcement.interface(name.to_string()))
 }
 
 #[cfg(test)]

@@ -10,9 +10,9 @@ use crate::args::{AllowArg, ServeArgs};
 use crate::compiling::Compiling;
 use crate::exit::{self, FAILED, Failed};
 use crate::keys::Keys;
-use crate::{load, nats};
 use crate::signals::Signals;
 use crate::terminal::{self, Terminal};
+use crate::{load, nats};
 
 /// Serves a component until a signal, and then to the end of what runs.
 pub async fn serve(

@@ -4,7 +4,7 @@ mod common;
 #[path = "../../isorun-transport-nats/tests/server/mod.rs"]
 mod server;
 
-use common::{Running, isorun, prebuilt};
+use common::{Folder, Running, isorun, prebuilt};
 use server::NatsServer;
 
 fn serve(nats: &NatsServer, name: &str) -> Running {
@@ -29,14 +29,21 @@ fn providers(nats: &NatsServer, count: usize) -> Vec<serde_json::Value> {
 
 #[test]
 fn what_is_served_is_listed_called_and_linked_to() {
+    if server::is_left_out() {
+        return;
+    }
     let nats = NatsServer::start();
     let nobody = isorun(&["call", &format!("{}/kv", nats.url()), "demo:kv/store#get(\"k\")"]);
     nobody.check(1, "", &["not sent", "nobody serves that name"]);
     let _provider = serve(&nats, "kv");
     let place = format!("{}/kv", nats.url());
     isorun(&["call", &place, "demo:kv/store#get(\"k\")"]).check(0, "ok(none)\n", &[]);
-    isorun(&["run", &prebuilt("kv-app"), "--link", &format!("*={place}"), "--invoke", "run(40)"]).check(0, "ok(820)\n", &[]);
-    isorun(&["inspect", &place]).check_starts(0, "");
+    isorun(&["run", &prebuilt("kv-app"), "--link", &format!("*={place}"), "--invoke", "run(40)"]).check(
+        0,
+        "ok(820)\n",
+        &[],
+    );
+    isorun(&["inspect", &place]).check_starts(0, "package ");
     let text = isorun(&["inspect", &nats.url()]);
     assert!(text.out.starts_with("NAME  ID") && text.out.contains("demo:kv/store@0.1.0"), "{text:?}");
     let all = providers(&nats, 1);
@@ -48,14 +55,23 @@ fn what_is_served_is_listed_called_and_linked_to() {
 
 #[test]
 fn calls_go_on_when_one_of_two_providers_is_killed() {
+    if server::is_left_out() {
+        return;
+    }
     let nats = NatsServer::start();
     let (one, _other) = (serve(&nats, "kv"), serve(&nats, "kv"));
     providers(&nats, 2);
     let place = format!("{}/kv", nats.url());
     // An app that calls for whoever calls it, over a connection that it keeps.
-    let app = Running::start(&["serve", &prebuilt("kv-app"), "--listen", "tcp://127.0.0.1:0", "--link", &format!("*={place}")]);
+    let app = Running::start(&[
+        "serve",
+        &prebuilt("kv-app"),
+        "--listen",
+        "tcp://127.0.0.1:0",
+        "--link",
+        &format!("*={place}"),
+    ]);
     let app = format!("{}/kv-app", app.address());
-    let _ = &app;
     isorun(&["call", &app, "run(40)"]).check(0, "ok(820)\n", &[]);
     drop(one);
     providers(&nats, 1);
@@ -63,6 +79,69 @@ fn calls_go_on_when_one_of_two_providers_is_killed() {
         let again = isorun(&["call", &app, "run(40)"]);
         assert_eq!((again.code, again.out.as_str()), (Some(0), "ok(820)\n"), "{again:?}");
     }
+}
+
+/// A provider that computes for ever, and somebody who waits for it.
+fn busy(nats: &NatsServer, folder: &Folder) -> (Running, Running) {
+    let provider = Running::start_with(
+        &["serve", &folder.wat("spin"), "--as", "it", "--listen", &nats.url(), "--timeout", "1m", "--fuel", FUEL],
+        |command| {
+            command.env("ISORUN_LOG", "info,isorun_rpc=debug");
+        },
+    );
+    provider.address();
+    let place = format!("{}/it", nats.url());
+    let call = Running::start(&["call", &place, "run()", "--timeout", "1m"]);
+    provider.err_line("serving a call");
+    (provider, call)
+}
+
+const FUEL: &str = "1_000_000_000_000";
+
+#[test]
+fn a_provider_that_is_killed_under_a_call_leaves_it_unknown_long_before_its_deadline() {
+    if server::is_left_out() {
+        return;
+    }
+    let (nats, folder) = (NatsServer::start(), Folder::new());
+    let (provider, call) = busy(&nats, &folder);
+    drop(provider);
+    call.end().check(1, "", &["unknown: connection lost: the other end is no longer there", "may have run"]);
+}
+
+#[test]
+fn a_server_that_is_killed_under_a_call_leaves_it_unknown_and_the_next_one_works() {
+    if server::is_left_out() {
+        return;
+    }
+    let (mut nats, folder) = (NatsServer::start(), Folder::new());
+    let (_provider, call) = busy(&nats, &folder);
+    let kept = serve(&nats, "kv");
+    nats.kill();
+    call.end().check(1, "", &["unknown: connection lost: the connection to the NATS server went", "may have run"]);
+    nats.start_again();
+    // Both come back by themselves.
+    providers(&nats, 2);
+    isorun(&["call", &format!("{}/kv", nats.url()), "demo:kv/store#get(\"k\")"]).check(0, "ok(none)\n", &[]);
+    drop(kept);
+}
+
+#[test]
+fn a_provider_that_is_told_to_end_finishes_what_runs_and_gets_nothing_new() {
+    if server::is_left_out() {
+        return;
+    }
+    let nats = NatsServer::start();
+    let (one, _other) = (serve(&nats, "kv"), serve(&nats, "kv"));
+    providers(&nats, 2);
+    one.signal("-TERM");
+    let place = format!("{}/kv", nats.url());
+    for _ in 0..5 {
+        isorun(&["call", &place, "demo:kv/store#get(\"k\")"]).check(0, "ok(none)\n", &[]);
+    }
+    let done = one.end();
+    assert_eq!(done.code, Some(0), "{done:?}");
+    providers(&nats, 1);
 }
 
 #[test]
@@ -73,7 +152,10 @@ fn a_server_elsewhere_without_encryption_is_not_listened_on_unasked() {
 
 #[test]
 fn a_server_that_is_not_there_or_wants_a_password_is_an_error_without_the_password() {
-    let folder = common::Folder::new();
+    if server::is_left_out() {
+        return;
+    }
+    let folder = Folder::new();
     let nats = NatsServer::configured("authorization { user: me, password: right-one }");
     let file = |password: &str| folder.file(password, format!("user=me\npassword={password}\n"));
     let wrong = format!("{}/?creds={}", nats.url(), file("hunter2"));

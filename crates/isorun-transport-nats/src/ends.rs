@@ -262,7 +262,12 @@ impl State {
     pub(crate) fn status(&mut self) -> Note {
         (self.told, self.told_bytes) = (self.given, self.given_bytes);
         self.owes = false;
-        Note::Status { asks: std::mem::take(&mut self.ask), sent: self.sent, taken: self.given, taken_bytes: self.given_bytes }
+        Note::Status {
+            asks: std::mem::take(&mut self.ask),
+            sent: self.sent,
+            taken: self.given,
+            taken_bytes: self.given_bytes,
+        }
     }
 
     /// The last word.
@@ -470,7 +475,11 @@ impl Receiver {
         }
         if state.finished {
             let cut_short = !self.begun.is_empty();
-            return if cut_short { self.fail(lost("it ended in the middle of a frame")) } else { Poll::Ready(Ok(None)) };
+            return if cut_short {
+                self.fail(lost("it ended in the middle of a frame"))
+            } else {
+                Poll::Ready(Ok(None))
+            };
         }
         if let Some(error) = state.fault.clone() {
             return self.fail(error);

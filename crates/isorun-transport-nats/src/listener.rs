@@ -144,13 +144,11 @@ impl NatsTransportListener {
         options: &NatsOptions,
     ) -> Result<Self, NatsListenError> {
         let server = Server::connect(address.server(), options, &format!("isorun {}", address.name())).await;
-        let server = server
-            .map_err(|cause| NatsListenError::Connect { server: address.server().to_string(), cause })?;
+        let server =
+            server.map_err(|cause| NatsListenError::Connect { server: address.server().to_string(), cause })?;
         let announced = announced(&server, address, announcement).await;
-        let (service, endpoint, open) = announced.map_err(|error| NatsListenError::Announce {
-            address: address.to_string(),
-            cause: error.to_string(),
-        })?;
+        let (service, endpoint, open) = announced
+            .map_err(|error| NatsListenError::Announce { address: address.to_string(), cause: error.to_string() })?;
         let (give, channels) = mpsc::channel(BACKLOG_MAX);
         let (stays, dropped) = mpsc::channel(1);
         let answers = Answers { server, peer: address.server().to_string(), give, open };

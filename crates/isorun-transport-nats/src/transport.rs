@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use async_nats::{HeaderMap, Message, StatusCode, Subscriber};
 use async_nats::service::{NATS_SERVICE_ERROR, NATS_SERVICE_ERROR_CODE};
+use async_nats::{HeaderMap, Message, StatusCode, Subscriber};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use isorun_core::{BoxFuture, Channel, FRAME_BYTES_MAX, PeerIdentity, Transport, TransportError};

@@ -13,8 +13,8 @@ use futures_util::StreamExt;
 use isorun_conformance::drive::{accept, close, frame, frames, recv, recv_all, send};
 use isorun_core::{Channel, FRAME_BYTES_MAX, Transport, TransportError};
 use isorun_transport_nats::{
-    Announcement, BACKLOG_MAX, FRESH_MS, NatsOptions, NatsServer as Server, NatsTransport, NatsTransportListener, Provider,
-    WINDOW_BYTES, discover,
+    Announcement, BACKLOG_MAX, FRESH_MS, NatsOptions, NatsServer as Server, NatsTransport, NatsTransportListener,
+    Provider, WINDOW_BYTES, discover,
 };
 use server::NatsServer;
 
@@ -174,7 +174,10 @@ async fn a_backlog_that_is_full_refuses_one_more_and_counts_it() {
     let refused = within(transport.open()).await.map(drop);
     assert!(is_unreachable(&refused) && refused.unwrap_err().to_string().contains("too many wait"));
     let found = providers(&server).await;
-    assert_eq!((found[0].requests, found[0].errors, found[0].channels), (BACKLOG_MAX as u64 + 1, 1, BACKLOG_MAX as u64));
+    assert_eq!(
+        (found[0].requests, found[0].errors, found[0].channels),
+        (BACKLOG_MAX as u64 + 1, 1, BACKLOG_MAX as u64)
+    );
     within(accept(&mut listener)).await.unwrap();
     within(transport.open()).await.unwrap();
 }
@@ -222,6 +225,15 @@ impl Rogue {
         .await
     }
 
+    /// A channel to a listener, and the subject that it hears.
+    async fn open(&mut self, listener: &mut NatsTransportListener) -> (Box<dyn Channel>, String) {
+        let open = [&[OPEN][..], b"isorun\0\x01", &[255; 12]].concat();
+        self.client.publish_with_reply("isorun.kv", "rogue.answers", open.into()).await.unwrap();
+        let answer = self.see(&[ACCEPT]).await;
+        let inbox = std::str::from_utf8(&answer.payload[13..]).unwrap().to_owned();
+        (within(accept(listener)).await.unwrap(), inbox)
+    }
+
     async fn write(&self, subject: &str, bytes: &[u8]) {
         self.client.publish(subject.to_owned(), bytes.to_vec().into()).await.unwrap();
         self.client.flush().await.unwrap();
@@ -229,6 +241,7 @@ impl Rogue {
 }
 
 const OPEN: u8 = 1;
+const ACCEPT: u8 = 2;
 const WHOLE: u8 = 3;
 const PART: u8 = 4;
 
@@ -276,7 +289,10 @@ async fn a_gap_a_repetition_and_too_much_end_a_channel_and_not_another() {
         assert!(found.len() <= 1, "{what}");
         // The one after the end was refused, and what came before it was whole.
         let ended = what == "a frame after the end" && error.is_none();
-        assert!(ended || matches!(error, Some(TransportError::Lost { .. } | TransportError::FrameSize { .. })), "{what}: {error:?}");
+        assert!(
+            ended || matches!(error, Some(TransportError::Lost { .. } | TransportError::FrameSize { .. })),
+            "{what}: {error:?}"
+        );
         let (_, error) = within(recv_all(near.as_mut())).await;
         assert!(matches!(error, None | Some(TransportError::Lost { .. })), "{what}: {error:?}");
         let (mut near, mut far) = connect(&transport(&server), &mut listener).await;
@@ -287,19 +303,54 @@ async fn a_gap_a_repetition_and_too_much_end_a_channel_and_not_another() {
 #[tokio::test]
 async fn parts_without_end_are_refused_at_the_largest_frame() {
     let server = NatsServer::start();
-    let (rogue, (_near, mut far), (_, far_inbox), _listener) = overheard(&server).await;
-    let mut number = 1;
+    let mut listener = listen(&server).await;
+    let mut rogue = Rogue::at(&server).await;
+    let (mut far, far_inbox) = rogue.open(&mut listener).await;
+    let mut number = 0;
     let refused = within(async {
         loop {
             rogue.write(&far_inbox, &data(PART, number, &[7; 60_000])).await;
             number += 1;
-            match poll_fn(|cx| Poll::Ready(far.poll_recv(cx))).await {
-                Poll::Ready(end) => return end,
-                Poll::Pending => {}
+            // Each is read before the next is sent, so that it is not the window that ends it.
+            rogue.see(&[PART]).await;
+            if let Poll::Ready(end) = poll_fn(|cx| Poll::Ready(far.poll_recv(cx))).await {
+                return end;
             }
         }
     });
-    assert!(matches!(refused.await, Err(TransportError::FrameSize { size, .. }) if size > FRAME_BYTES_MAX));
+    let refused = refused.await;
+    assert!(matches!(refused, Err(TransportError::FrameSize { size, .. }) if size > FRAME_BYTES_MAX), "{refused:?}");
+}
+
+#[tokio::test]
+async fn an_empty_frame_is_refused() {
+    let server = NatsServer::start();
+    let mut listener = listen(&server).await;
+    let mut rogue = Rogue::at(&server).await;
+    for kind in [WHOLE, PART] {
+        let (mut far, far_inbox) = rogue.open(&mut listener).await;
+        rogue.write(&far_inbox, &data(kind, 0, b"")).await;
+        let refused = within(recv(far.as_mut())).await;
+        assert_eq!(refused, Err(TransportError::FrameSize { size: 0, max: FRAME_BYTES_MAX }));
+    }
+}
+
+#[tokio::test]
+async fn an_end_within_a_frame_is_a_loss_and_one_between_frames_an_end() {
+    let server = NatsServer::start();
+    let mut listener = listen(&server).await;
+    let mut rogue = Rogue::at(&server).await;
+    for kind in [6, 7] {
+        for (parts, cut_short) in [(vec![WHOLE, PART], true), (vec![PART, WHOLE], false)] {
+            let (mut far, far_inbox) = rogue.open(&mut listener).await;
+            for (number, part) in (0..).zip(&parts) {
+                rogue.write(&far_inbox, &data(*part, number, b"x")).await;
+            }
+            rogue.write(&far_inbox, &[&[kind][..], &2_u64.to_le_bytes()].concat()).await;
+            let (found, error) = within(recv_all(far.as_mut())).await;
+            assert_eq!((found.len(), error.is_some()), (1, cut_short), "{error:?}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -60,7 +60,7 @@ fn component(mut module: Vec<u8>, wit: &[&str], world: &str) -> Outcome<Vec<u8>>
 }
 
 /// Installs Debian packages, if we may.
-fn install(packages: &[&str]) -> Outcome {
+pub fn install(packages: &[&str]) -> Outcome {
     let root = process::read(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
     if !root || !Path::new("/etc/debian_version").is_file() || process::find("apt-get").is_none() {
         return Err("packages are installed only as root on Debian".to_owned());

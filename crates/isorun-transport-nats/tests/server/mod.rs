@@ -7,6 +7,16 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+/// Whether the tests that need a server are left out, which is then said.
+pub fn is_left_out() -> bool {
+    let without = std::env::var("ISORUN_WITHOUT").unwrap_or_default();
+    let left_out = without.split(',').any(|name| name == "nats-server");
+    if left_out {
+        eprintln!("skipped: it wants a NATS server, and --without nats-server was said");
+    }
+    left_out
+}
+
 /// How long a server may take to listen.
 const START: Duration = Duration::from_secs(60);
 
@@ -89,4 +99,3 @@ fn run(folder: &TempDir) -> (Child, u16) {
     let _ = process.kill();
     panic!("nats-server did not start: {said:#?}");
 }
-
