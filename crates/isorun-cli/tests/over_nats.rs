@@ -1,4 +1,5 @@
 //! `serve`, `run`, `call` and `inspect` by way of a real NATS server.
+#![cfg(unix)]
 
 mod common;
 #[path = "../../isorun-transport-nats/tests/server/mod.rs"]

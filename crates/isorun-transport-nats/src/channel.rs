@@ -147,7 +147,11 @@ async fn hear(ends: Arc<Ends>, mut server: Server, mut inbox: Subscriber, route:
     // Nobody waits for it: the status of the other end finds out what this does not get to say.
     let last = ends.lock().gone().encode();
     if server.is_whole() {
-        let _ = client.publish(route.to, last).await;
+        tokio::select! {
+            biased;
+            () = server.lost() => {}
+            _ = client.publish(route.to, last) => {}
+        }
     }
 }
 

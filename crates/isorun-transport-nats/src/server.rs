@@ -1,7 +1,7 @@
 //! A connection to a NATS server, and what becomes of it.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_nats::connection::State;
@@ -33,6 +33,15 @@ const PING_MS: u64 = 5_000;
 /// Longest wait between two attempts to connect again, in milliseconds.
 const RECONNECT_MS_MAX: u64 = 500;
 
+/// How long whoever wants a channel waits for a connection that went, in milliseconds.
+const AGAIN_MS_MAX: u64 = 1_000;
+
+// A server that is there is found in that time.
+const _: () = assert!(RECONNECT_MS_MAX < AGAIN_MS_MAX);
+
+/// Most of a complaint that is kept, in characters.
+const COMPLAINT_CHARS_MAX: usize = 200;
+
 /// A connection to a NATS server; clones share it.
 ///
 /// It comes back by itself after it went, but no channel on it does: each is told at once.
@@ -40,6 +49,8 @@ const RECONNECT_MS_MAX: u64 = 500;
 pub(crate) struct Server {
     pub(crate) client: Client,
     losses: watch::Receiver<Losses>,
+    /// What the server complained about last: of what it did not do it tells nobody else.
+    complaint: Arc<Mutex<Option<String>>>,
     /// Connections made so far when this was handed out: one more, and the channel over it has missed something.
     connects: u64,
     /// Connections lost so far, then.
@@ -62,7 +73,8 @@ impl Server {
     /// What the client library says; it names neither user nor password.
     pub(crate) async fn connect(server: &NatsServer, options: &NatsOptions, name: &str) -> Result<Self, String> {
         let (tell, losses) = watch::channel(Losses::default());
-        let tell = Arc::new(tell);
+        let complaint = Arc::new(Mutex::new(None));
+        let complain = Arc::clone(&complaint);
         let mut connecting = ConnectOptions::new()
             .name(name)
             .subscription_capacity(SUBSCRIPTION_MESSAGES_MAX)
@@ -80,6 +92,11 @@ impl Server {
                     Event::Connected => tell.send_modify(|losses| losses.now = false),
                     Event::Disconnected | Event::Closed => {
                         tell.send_modify(|losses| *losses = Losses { count: losses.count + 1, now: true });
+                    }
+                    Event::ServerError(error) => {
+                        let error: String = error.to_string().chars().take(COMPLAINT_CHARS_MAX).collect();
+                        tracing::warn!(error, "the NATS server complains");
+                        *complain.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                     }
                     other => tracing::debug!(event = %other, "NATS"),
                 }
@@ -99,7 +116,7 @@ impl Server {
         match connecting.await {
             Ok(Ok(client)) => {
                 let connects = connects(&client);
-                Ok(Self { client, losses, connects, lost: 0 })
+                Ok(Self { client, losses, complaint, connects, lost: 0 })
             }
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err(format!("no answer within {CONNECT_MS_MAX} ms")),
@@ -130,11 +147,16 @@ impl Server {
         let _ = self.losses.wait_for(|losses| losses.count != lost).await;
     }
 
-    /// Waits until the connection is there again, for [`CONNECT_MS_MAX`] at most; whether it is.
+    /// What the server complained about since it was last asked here.
+    pub(crate) fn complaint(&self) -> Option<String> {
+        self.complaint.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Waits until the connection is there again, for [`AGAIN_MS_MAX`] at most; whether it is.
     pub(crate) async fn is_up_again(&self) -> bool {
         let mut losses = self.losses.clone();
         let again = losses.wait_for(|losses| !losses.now);
-        let again = timeout(Duration::from_millis(CONNECT_MS_MAX), again).await;
+        let again = timeout(Duration::from_millis(AGAIN_MS_MAX), again).await;
         !matches!(again, Ok(Err(_))) && self.is_up()
     }
 }

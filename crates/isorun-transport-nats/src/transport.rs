@@ -17,8 +17,15 @@ use crate::note::{Note, OPEN_HEADER_BYTES, is_subject};
 use crate::server::Server;
 use crate::{NatsAddress, NatsAddressError, NatsOptions};
 
-/// How long whoever serves a name may take to answer a request for a channel, in milliseconds.
-pub const OPEN_MS_MAX: u64 = 5_000;
+/// How long those who serve a name may take to answer a request for a channel, in milliseconds.
+pub const OPEN_MS_MAX: u64 = 4_500;
+
+/// How long the first who is asked may take, in milliseconds; then another request goes out, to somebody else perhaps.
+///
+/// One who stopped serving when the request was on its way to it does not answer.
+const FIRST_MS: u64 = 1_000;
+
+const _: () = assert!(FIRST_MS < OPEN_MS_MAX);
 
 /// Opens channels to one name at a NATS server: each to one of those who serve it.
 ///
@@ -67,17 +74,35 @@ impl NatsTransport {
         Ok(server.from_now_on())
     }
 
+    /// A channel; one that says something at once is asked for only once.
     async fn channel(&self, first: Bytes) -> Result<NatsChannel, TransportError> {
-        let server = match self.request(&first).await {
+        if first.is_empty() {
+            match self.asked(&first, FIRST_MS).await {
+                Err(Answer::None(_)) => {}
+                Err(Answer::Error(error)) => return Err(error),
+                Ok(channel) => return Ok(channel),
+            }
+        }
+        let wait_ms = if first.is_empty() { OPEN_MS_MAX - FIRST_MS } else { OPEN_MS_MAX };
+        self.asked(&first, wait_ms).await.map_err(|answer| match answer {
+            Answer::Error(error) => error,
+            // What went out with the request may have been heard.
+            Answer::None(cause) if !first.is_empty() => TransportError::Lost { cause },
+            Answer::None(cause) => self.unreachable(cause),
+        })
+    }
+
+    async fn asked(&self, first: &Bytes, wait_ms: u64) -> Result<NatsChannel, Answer> {
+        let asked = match self.request(first).await {
             Some(asked) => asked,
             None => {
                 // The connection that was kept has ended for good.
                 *self.server.lock().await = None;
-                self.request(&first).await.unwrap_or_else(|| Err(self.unreachable("the connection ended")))
+                self.request(first).await.unwrap_or_else(|| Err(self.unreachable("the connection ended")))
             }
         };
-        let (server, inbox, back) = server?;
-        self.accepted(server, inbox, back, first).await
+        let (server, inbox, back) = asked.map_err(Answer::Error)?;
+        self.accepted(server, inbox, back, first, wait_ms).await
     }
 
     /// Asks for a channel; `None` where the connection takes nothing any more.
@@ -100,30 +125,29 @@ impl NatsTransport {
         mut server: Server,
         mut inbox: Subscriber,
         back: String,
-        first: Bytes,
-    ) -> Result<NatsChannel, TransportError> {
+        first: &Bytes,
+        wait_ms: u64,
+    ) -> Result<NatsChannel, Answer> {
         let answer = tokio::select! {
             biased;
-            answer = timeout(Duration::from_millis(OPEN_MS_MAX), inbox.next()) => answer,
+            answer = timeout(Duration::from_millis(wait_ms), inbox.next()) => answer,
             () = server.lost() => Ok(None),
         };
-        // What went out with the request may have been heard.
-        let silence = |cause: String| match first.is_empty() {
-            true => self.unreachable(cause),
-            false => TransportError::Lost { cause },
-        };
-        let answer = answer.map_err(|_| silence(format!("no answer within {OPEN_MS_MAX} ms")))?;
-        let answer = answer.ok_or_else(|| silence("the connection to the NATS server went".into()))?;
+        let answer = answer.map_err(|_| match server.complaint() {
+            Some(complaint) => Answer::None(format!("no answer; the NATS server says: {complaint}")),
+            None => Answer::None(format!("no answer within {OPEN_MS_MAX} ms")),
+        })?;
+        let answer = answer.ok_or_else(|| Answer::None("the connection to the NATS server went".into()))?;
         let (window, to) = match answer {
             Message { status: Some(StatusCode::NO_RESPONDERS), .. } => {
-                return Err(self.unreachable("nobody serves that name"));
+                return Err(Answer::Error(self.unreachable("nobody serves that name")));
             }
             Message { headers: Some(headers), .. } if headers.get(NATS_SERVICE_ERROR_CODE).is_some() => {
-                return Err(self.unreachable(refusal(&headers)));
+                return Err(Answer::Error(self.unreachable(refusal(&headers))));
             }
             Message { payload, .. } => match Note::decode(payload) {
                 Ok(Note::Accept { window, inbox }) => (window, inbox),
-                Ok(_) | Err(_) => return Err(silence("whoever answers is no isorun of this version".into())),
+                Ok(_) | Err(_) => return Err(Answer::None("whoever answers is no isorun of this version".into())),
             },
         };
         let peer = PeerIdentity::Anonymous { address: self.address.to_string() };
@@ -133,6 +157,14 @@ impl NatsTransport {
     fn unreachable(&self, cause: impl Into<String>) -> TransportError {
         TransportError::Unreachable { address: self.address.to_string(), cause: cause.into() }
     }
+}
+
+/// What came instead of a channel.
+enum Answer {
+    /// None that says anything about the request, and why.
+    None(String),
+    /// One that says that it was not taken, or it never left.
+    Error(TransportError),
 }
 
 /// What a provider says that gives no channel; a peer's text, so that it is cut where it is long.

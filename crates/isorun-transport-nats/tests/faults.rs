@@ -146,6 +146,43 @@ async fn requests_are_shared_and_one_who_is_dropped_gets_none() {
 }
 
 #[tokio::test]
+async fn one_who_does_not_answer_holds_up_nobody_for_long() {
+    let server = NatsServer::start();
+    // It gets requests as all who serve the name do, and says nothing.
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let mut deaf = client.queue_subscribe("isorun.kv", "isorun".into()).await.unwrap();
+    client.flush().await.unwrap();
+    let transport = transport(&server);
+    let (opened, ()) = within(async {
+        tokio::join!(transport.open(), async {
+            deaf.next().await.unwrap();
+            deaf.unsubscribe().await.unwrap();
+            client.flush().await.unwrap();
+            let mut listener = listen(&server).await;
+            drop(accept(&mut listener).await.unwrap());
+        })
+    })
+    .await;
+    assert!(opened.is_ok());
+    // A call says something at once, so that it is asked for only once.
+    let _deaf = client.queue_subscribe("isorun.deaf", "isorun".into()).await.unwrap();
+    client.flush().await.unwrap();
+    let transport = NatsTransport::new(&format!("{}/deaf", server.url())).unwrap();
+    assert!(is_lost(&within(transport.call(frame(1, 10))).await));
+}
+
+#[tokio::test]
+async fn what_the_server_forbids_is_told() {
+    let server = NatsServer::configured(
+        "authorization { users: [{ user: me, password: x, permissions: { publish: [\"_INBOX.>\"] } }] }",
+    );
+    let address = server.url().parse::<Server>().unwrap().named("kv").unwrap();
+    let options = NatsOptions::default().user_and_password("me", "x");
+    let error = within(NatsTransport::with_options(address, options).open()).await.err().unwrap();
+    assert!(error.to_string().contains("ermissions"), "{error}");
+}
+
+#[tokio::test]
 async fn what_is_announced_is_what_all_see() {
     let server = NatsServer::start();
     let address: Server = server.url().parse().unwrap();
