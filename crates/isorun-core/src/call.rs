@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::{BoxFuture, Failure};
+use crate::{BoxFuture, Failure, Trace};
 
 /// Most instances that one call may pass through, one calling the next.
 ///
@@ -31,15 +31,6 @@ impl std::fmt::Debug for InstanceUid {
 /// A function's place in the table that [`Callee::bind`] made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FunctionIndex(pub u32);
-
-/// The trace a call belongs to, as W3C trace context has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Trace {
-    /// The trace id; all zero where there is none.
-    pub id: [u8; 16],
-    /// The calling span.
-    pub span: [u8; 8],
-}
 
 /// What travels with a call beside its arguments.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -41,6 +41,41 @@ pub enum Failure {
     Cancelled,
 }
 
+impl Failure {
+    /// The group's name: `not-sent`, `unknown`, `refused`, `failed`, `deadline` or `cancelled`.
+    #[must_use]
+    pub fn group(&self) -> &'static str {
+        match self {
+            Self::NotSent { .. } => "not-sent",
+            Self::Unknown { .. } => "unknown",
+            Self::Refused(_) => "refused",
+            Self::Failed(_) => "failed",
+            Self::Deadline { .. } => "deadline",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// The reason's name within its group, as on the wire (`busy`, `out-of-fuel`); the group's own where it has no reasons.
+    ///
+    /// One of a few words that this version knows, whatever a peer said: `other` stands for the rest.
+    ///
+    /// ```
+    /// use isorun_core::{Failure, Fault, Refusal};
+    ///
+    /// assert_eq!(Failure::from(Fault::OutOfFuel { limit: 7 }).kind(), "out-of-fuel");
+    /// assert_eq!(Failure::from(Refusal::Other { kind: "new".into(), text: "later".into() }).kind(), "other");
+    /// assert_eq!(Failure::Cancelled.kind(), "cancelled");
+    /// ```
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Refused(refusal) => refusal.kind(),
+            Self::Failed(fault) => fault.kind(),
+            Self::NotSent { .. } | Self::Unknown { .. } | Self::Deadline { .. } | Self::Cancelled => self.group(),
+        }
+    }
+}
+
 fn over(wanted: u64) -> String {
     if wanted == 0 { String::new() } else { format!(" {wanted} wanted,") }
 }
@@ -152,6 +187,22 @@ impl Refusal {
         let function = interface.map_or_else(|| function.to_owned(), |interface| format!("{interface}#{function}"));
         Self::NoSuchFunction { instance: instance.into(), function }
     }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Overloaded { .. } => "overloaded",
+            Self::Busy { .. } => "busy",
+            Self::Reentrant { .. } => "reentrant",
+            Self::Unauthorised { .. } => "unauthorised",
+            Self::Incompatible { .. } => "incompatible",
+            Self::NoSuchInstance { .. } => "no-such-instance",
+            Self::NoSuchFunction { .. } => "no-such-function",
+            Self::BadArguments { .. } => "bad-arguments",
+            Self::ShortOfFuel { .. } => "short-of-fuel",
+            Self::ChainTooLong { .. } => "chain-too-long",
+            Self::Other { .. } => "other",
+        }
+    }
 }
 
 /// Why a function that ran did not come to its end.
@@ -222,4 +273,20 @@ pub enum Fault {
         /// What the peer says of it.
         text: String,
     },
+}
+
+impl Fault {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Trapped { .. } => "trapped",
+            Self::OutOfFuel { .. } => "out-of-fuel",
+            Self::OutOfMemory { .. } => "out-of-memory",
+            Self::OverBudget { .. } => "over-budget",
+            Self::OutOfTime { .. } => "out-of-time",
+            Self::Exited { .. } => "exited",
+            Self::BadResults { .. } => "bad-results",
+            Self::Bug { .. } => "bug",
+            Self::Other { .. } => "other",
+        }
+    }
 }

@@ -46,6 +46,7 @@ mod budget;
 mod call;
 mod engine;
 mod failure;
+mod trace;
 mod transport;
 
 use std::future::Future;
@@ -54,12 +55,13 @@ use std::pin::Pin;
 pub use budget::{Budget, ResourceLimits};
 pub use call::{
     BindRequest, Bound, CHAIN_MAX, CallContext, CallFailed, Callee, DEADLINE_MS_DEFAULT, Directory, FunctionIndex,
-    InstanceUid, Reply, Trace,
+    InstanceUid, Reply,
 };
 pub use engine::{
     ComponentHandle, ComponentId, ComponentLoader, ComponentMessage, MessagePayload, RuntimeEngine, WasmError,
 };
 pub use failure::{Failure, Fault, Refusal};
+pub use trace::{Trace, Tracer, set_tracer, tracer};
 pub use transport::{Channel, FRAME_BYTES_MAX, Listener, PeerIdentity, Transport, TransportError};
 
 /// A future on the heap, as object-safe traits need it.

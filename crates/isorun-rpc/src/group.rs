@@ -507,7 +507,9 @@ impl GroupBound {
             }
             None => cx,
         };
+        let underway = bound.begin(args.len());
         let result = live.call(function, cx, args).await;
+        underway.end(&result);
         let failed = match result {
             Ok(reply) => {
                 place.end(Mark::Answered, None);

@@ -57,6 +57,7 @@ impl Io {
                 Poll::Ready(Ok(None)) => return self.lost(shared, place, "the other end closed the connection"),
                 Poll::Ready(Err(error)) => return self.broke(shared, place, &error),
             };
+            shared.meter.received(frame.len());
             let mut core = shared.core.lock();
             let handled = core.connection.handle_frame(now(), frame);
             router::act_locked(shared, core, place, &mut self.after);
@@ -120,6 +121,7 @@ impl Io {
             && let Some(frame) = core.connection.poll_transmit(now)
         {
             bytes += frame.len();
+            shared.meter.sent(frame.len());
             self.queue.push_back(frame);
         }
         // Handing a frame out may have found its deadline over.

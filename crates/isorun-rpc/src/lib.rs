@@ -65,6 +65,7 @@ mod driver;
 mod group;
 mod io;
 mod link;
+mod observe;
 mod once;
 mod options;
 mod peer;

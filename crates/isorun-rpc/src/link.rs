@@ -100,6 +100,13 @@ impl Link {
         }
     }
 
+    /// Where it goes, as numbers name it; nowhere for a connection that came in.
+    ///
+    /// Those are as many as peers like, under addresses of their choice.
+    pub(crate) fn dialled(&self) -> Option<String> {
+        self.inner.dial.as_ref().map(|(transport, _)| transport.place())
+    }
+
     pub(crate) fn to(peer: Peer) -> Self {
         Self { inner: Arc::new(Inner::new(None, Some(peer))) }
     }

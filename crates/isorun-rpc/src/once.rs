@@ -9,7 +9,9 @@ use isorun_core::{
 };
 use neorpc::{Companions, FRAME_BYTES_MAX, FailureFrame, Frame, ReplyFrame, RequestId, SelfContainedCall};
 use tokio::time::{Instant, timeout_at};
+use tracing::Instrument;
 
+use crate::observe::{Offered, Served};
 use crate::peer::{not_sent, now};
 use crate::router;
 
@@ -80,12 +82,16 @@ pub(crate) async fn serve(
 ) -> Result<Reply, CallFailed> {
     let started = Instant::now();
     let SelfContainedCall { instance, interface, function, hash, with, args } = call;
-    let cx = with.context(now());
+    let mut cx = with.context(now());
     let callee = directory.find(&instance, caller)?;
     let want = BindRequest { interface, functions: vec![(function, hash)] };
     let bind = timeout_at(Instant::from_std(cx.deadline), callee.bind(&want));
     let bound: Arc<_> = bind.await.map_err(|_| router::deadline(started))??;
-    router::call(&*bound, FunctionIndex(0), &cx, args).await
+    let served = Served::begin(&Offered::new(instance, want), caller, FunctionIndex(0), &mut cx, args.len());
+    let span = served.span().clone();
+    let result = router::call(&*bound, FunctionIndex(0), &cx, args).instrument(span).await;
+    served.end(&result);
+    result
 }
 
 fn encode(result: Result<Reply, CallFailed>) -> Bytes {

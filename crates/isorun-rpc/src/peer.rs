@@ -20,6 +20,7 @@ use tokio::time::{Instant, timeout};
 use crate::bell::Bell;
 use crate::driver::Driver;
 use crate::io::{Io, Turn};
+use crate::observe::{self, ConnectionMeter, Offered};
 use crate::options::PeerOptions;
 use crate::refusals::Refusals;
 use crate::remote::RemoteInstance;
@@ -50,6 +51,7 @@ pub(crate) struct Shared {
     pub(crate) identity: PeerIdentity,
     pub(crate) options: PeerOptions,
     pub(crate) refusals: Arc<Refusals>,
+    pub(crate) meter: ConnectionMeter,
     closed: AtomicBool,
     leaving: AtomicBool,
     gone: watch::Sender<bool>,
@@ -98,6 +100,7 @@ pub(crate) enum Answer {
 /// What the other end has bound here.
 pub(crate) struct Served {
     pub(crate) bound: Arc<dyn Bound>,
+    pub(crate) offered: Arc<Offered>,
     /// Calls in a row that kept the driver for a moment only.
     pub(crate) quick: u32,
     /// What its slow calls weigh beyond its quick ones.
@@ -113,12 +116,12 @@ impl Peer {
     /// [`Failure::NotSent`]: nobody answers, or nobody that speaks this protocol.
     pub async fn connect(transport: Arc<dyn Transport>, options: PeerOptions) -> Result<Self, Failure> {
         let connect_ms = options.connect_ms;
-        let channel = timeout(Duration::from_millis(connect_ms), transport.open())
-            .await
-            .map_err(|_| not_sent(format!("no connection within {connect_ms} ms")))?
-            .map_err(|error| not_sent(error.to_string()))?;
+        let opened = timeout(Duration::from_millis(connect_ms), transport.open()).await;
+        let opened = opened.map_err(|_| not_sent(format!("no connection within {connect_ms} ms")));
+        let channel = opened.and_then(|opened| opened.map_err(|error| not_sent(error.to_string())));
+        let channel = channel.inspect_err(|_| observe::refused("dialled", "unreachable"))?;
         let connection = Connection::connect(now(), options.limits);
-        Self::start(channel, connection, options).await
+        Self::start(channel, connection, options, ConnectionMeter::dialled(&transport.place())).await
     }
 
     /// Waits for the hello over a channel that came in.
@@ -129,11 +132,16 @@ impl Peer {
     /// [`Failure::NotSent`]: the other end did not say hello in time, or something else.
     pub async fn accept(channel: Box<dyn Channel>, options: PeerOptions) -> Result<Self, Failure> {
         let connection = Connection::accept(now(), options.limits);
-        Self::start(channel, connection, options).await
+        Self::start(channel, connection, options, ConnectionMeter::accepted()).await
     }
 
-    async fn start(channel: Box<dyn Channel>, connection: Connection, options: PeerOptions) -> Result<Self, Failure> {
-        let Starting { peer, opened, driver: _ } = Self::begin(channel, connection, options, Arc::default());
+    async fn start(
+        channel: Box<dyn Channel>,
+        connection: Connection,
+        options: PeerOptions,
+        meter: ConnectionMeter,
+    ) -> Result<Self, Failure> {
+        let Starting { peer, opened, driver: _ } = Self::begin(channel, connection, options, Arc::default(), meter);
         opened.await.unwrap_or_else(|_| Err(not_sent("the connection ended".to_owned())))?;
         Ok(peer)
     }
@@ -141,7 +149,7 @@ impl Peer {
     /// As [`accept`](Self::accept), waiting for nothing.
     pub(crate) fn accepting(channel: Box<dyn Channel>, options: PeerOptions, refusals: Arc<Refusals>) -> Starting {
         let connection = Connection::accept(now(), options.limits);
-        Self::begin(channel, connection, options, refusals)
+        Self::begin(channel, connection, options, refusals, ConnectionMeter::accepted())
     }
 
     fn begin(
@@ -149,6 +157,7 @@ impl Peer {
         connection: Connection,
         options: PeerOptions,
         refusals: Arc<Refusals>,
+        meter: ConnectionMeter,
     ) -> Starting {
         let (open, opened) = oneshot::channel();
         let core = Core {
@@ -176,6 +185,7 @@ impl Peer {
             runtime: tokio::runtime::Handle::current(),
             options,
             refusals,
+            meter,
             closed: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
             gone: watch::Sender::new(false),
@@ -216,6 +226,7 @@ impl Peer {
     /// What is under way goes on, and the connection closes once nothing is, either way: [`closed`](Self::closed) waits
     /// for that. Dropping the last clone meanwhile still closes it at once.
     pub fn go_away(&self) {
+        self.shared().meter.leaves();
         let mut core = self.shared().core.lock();
         core.connection.go_away();
         core.wake();
@@ -330,11 +341,13 @@ impl Shared {
     /// Notes that the other end takes no request any more.
     pub(crate) fn set_leaving(&self) {
         self.leaving.store(true, Ordering::Release);
+        self.meter.leaves();
     }
 
     /// Notes that the connection went, once everything that waited for it knows.
     pub(crate) fn set_closed(&self) {
         self.closed.store(true, Ordering::Release);
+        self.meter.closed();
         self.gone.send_replace(true);
     }
 }

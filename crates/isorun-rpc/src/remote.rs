@@ -6,8 +6,10 @@ use bytes::Bytes;
 use isorun_core::{BindRequest, Bound, BoxFuture, CallContext, CallFailed, Callee, Failure, FunctionIndex, Reply};
 use neorpc::Description;
 use tokio::time::{Instant, timeout_at};
+use tracing::Instrument;
 
 use crate::link::Link;
+use crate::observe::{self, CallMeter, Underway};
 use crate::peer::{Binding, Peer};
 use crate::renew::Renew;
 use crate::router;
@@ -55,7 +57,8 @@ impl RemoteInstance {
     }
 
     pub(crate) fn unbound(&self, want: BindRequest) -> RemoteBound {
-        RemoteBound { link: self.link.clone(), instance: self.instance.clone(), want, live: Renew::new(None) }
+        let meter = CallMeter::out(self.link.dialled().as_deref(), &self.instance);
+        RemoteBound { link: self.link.clone(), instance: self.instance.clone(), want, live: Renew::new(None), meter }
     }
 }
 
@@ -78,6 +81,7 @@ pub(crate) struct RemoteBound {
     instance: String,
     want: BindRequest,
     live: Renew<Arc<Live>>,
+    meter: Arc<CallMeter>,
 }
 
 /// A binding over the connection that it was made on.
@@ -115,11 +119,22 @@ impl RemoteBound {
     /// The binding, made if need be.
     pub(crate) async fn live(&self) -> Result<Arc<Live>, Failure> {
         let bind = async {
-            let peer = self.link.peer().await?;
-            let binding = peer.bind(&self.instance, &self.want).await?;
-            Ok(Arc::new(Live { binding, peer }))
+            let span = observe::bind_span(&self.instance, &self.want, &self.link.place());
+            let bound = async {
+                let peer = self.link.peer().await?;
+                let binding = peer.bind(&self.instance, &self.want).await?;
+                Ok(Arc::new(Live { binding, peer }))
+            };
+            let bound = bound.instrument(span.clone()).await;
+            observe::bound(&span, "out", &bound);
+            bound
         };
         self.live.alive_or(|live| live.is_usable(), bind).await
+    }
+
+    /// Notes that a call begins.
+    pub(crate) fn begin(&self, args_bytes: usize) -> Underway {
+        self.meter.begin(args_bytes)
     }
 
     async fn call_live(&self, function: FunctionIndex, cx: &CallContext, args: Bytes) -> Result<Reply, CallFailed> {
@@ -153,7 +168,12 @@ impl Bound for RemoteBound {
         cx: &'a CallContext,
         args: Bytes,
     ) -> BoxFuture<'a, Result<Reply, CallFailed>> {
-        Box::pin(self.call_live(function, cx, args))
+        Box::pin(async move {
+            let underway = self.begin(args.len());
+            let result = self.call_live(function, cx, args).await;
+            underway.end(&result);
+            result
+        })
     }
 
     /// The connection does, with one timer for all its calls.

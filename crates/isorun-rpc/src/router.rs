@@ -13,7 +13,9 @@ use neorpc::{BindingId, Description, Event, RequestId, SelfContainedCall};
 use parking_lot::MutexGuard;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout, timeout_at};
+use tracing::{Instrument, Span};
 
+use crate::observe::{self, Offered};
 use crate::once;
 use crate::peer::{Answer, Binding, Core, Served, Shared, Waiting, not_sent};
 
@@ -157,7 +159,8 @@ fn start(shared: &Shared, id: RequestId, work: BoxFuture<'static, ()>) {
 struct Incoming {
     id: RequestId,
     binding: BindingId,
-    bound: Option<Arc<dyn Bound>>,
+    /// What was bound, and what an operator sees of it.
+    bound: Option<(Arc<dyn Bound>, Arc<Offered>)>,
     function: FunctionIndex,
     cx: CallContext,
     args: Bytes,
@@ -168,30 +171,54 @@ struct Incoming {
 }
 
 impl Incoming {
-    fn serve(self, shared: &Arc<Shared>) -> impl Future<Output = ()> + Send + 'static {
+    /// Notes that it begins.
+    fn begin(&mut self, shared: &Shared) -> Option<observe::Served> {
+        let Self { bound, function, cx, args, .. } = self;
+        let (_, offered) = bound.as_ref()?;
+        Some(observe::Served::begin(offered, &shared.identity, *function, cx, args.len()))
+    }
+
+    fn serve(mut self, shared: &Arc<Shared>) -> impl Future<Output = ()> + Send + 'static {
+        let served = self.begin(shared);
+        self.serve_on(shared, served)
+    }
+
+    fn serve_on(
+        self,
+        shared: &Arc<Shared>,
+        served: Option<observe::Served>,
+    ) -> impl Future<Output = ()> + Send + 'static {
         let Self { id, bound, function, cx, args, .. } = self;
         let serving = Serving::new(shared, id, Asked::Call);
         async move {
             tracing::debug!(peer = %serving.shared.identity, %id, function = function.0, "serving a call");
+            let span = served.as_ref().map_or_else(Span::none, |served| served.span().clone());
             let result = match bound {
-                Some(bound) => call(&*bound, function, &cx, args).await,
+                Some((bound, _)) => call(&*bound, function, &cx, args).instrument(span).await,
                 // The state machine and this table are changed together, under one lock.
                 None => Err(Failure::from(Fault::Bug { detail: "a binding without functions".to_owned() }).into()),
             };
+            if let Some(served) = served {
+                served.end(&result);
+            }
             serving.answer_call(result);
         }
     }
 
     /// Serves a call without a task, unless it has to wait.
-    fn serve_in_place(self, shared: &Arc<Shared>, cx: &mut Context<'_>) {
+    fn serve_in_place(mut self, shared: &Arc<Shared>, cx: &mut Context<'_>) {
         let (id, binding) = (self.id, self.binding);
-        let started = std::time::Instant::now();
+        let mut served = self.begin(shared);
+        let started = served.as_ref().map_or_else(std::time::Instant::now, |served| served.underway.started);
         // As with a task of its own, a callee that panics fails its call and nothing else.
-        let now = self.bound.as_ref().filter(|_| self.proven).map(|bound| {
-            let called = catch_unwind(AssertUnwindSafe(|| bound.call_now(self.function, &self.cx, &self.args)));
-            called.unwrap_or_else(|_| Some(Err(stopped().into())))
+        let now = self.bound.as_ref().filter(|_| self.proven).zip(served.as_ref()).map(|((bound, _), served)| {
+            let call = || served.span().in_scope(|| bound.call_now(self.function, &self.cx, &self.args));
+            catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| Some(Err(stopped().into())))
         });
         if let Some(Some(answer)) = now {
+            if let Some(served) = served.take() {
+                served.end(&answer);
+            }
             if let Err(failed) = &answer {
                 shared.refusals.call(&shared.identity, &failed.failure);
             }
@@ -200,7 +227,7 @@ impl Incoming {
             note(&mut core, binding, started);
             return;
         }
-        let mut work: BoxFuture<'static, ()> = Box::pin(self.serve(shared));
+        let mut work: BoxFuture<'static, ()> = Box::pin(self.serve_on(shared, served));
         shared.core.lock().in_place = Some(id);
         let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx)));
         let mut core = shared.core.lock();
@@ -236,6 +263,7 @@ fn note(core: &mut Core, binding: BindingId, started: std::time::Instant) {
 fn act_on(shared: &Arc<Shared>, core: &mut Core, event: Event, place: &Place<'_, '_>, after: &mut After) {
     match event {
         Event::Open(_) => {
+            shared.meter.opened();
             if let Some(opened) = core.opened.take() {
                 let _ = opened.send(Ok(()));
             }
@@ -268,7 +296,8 @@ fn act_on(shared: &Arc<Shared>, core: &mut Core, event: Event, place: &Place<'_,
             let serving = Serving::new(shared, id, Asked::Bind);
             after.start(core, id, async move {
                 let bound = bind(&serving.shared, &instance, &want).await;
-                serving.answer_bind(bound);
+                observe::bound(&Span::none(), "in", &bound);
+                serving.answer_bind(bound.map(|bound| (bound, Offered::new(instance, want))));
             });
         }
         Event::IncomingDescribe { id, instance } => {
@@ -281,7 +310,7 @@ fn act_on(shared: &Arc<Shared>, core: &mut Core, event: Event, place: &Place<'_,
         Event::IncomingCall { id, binding, function, cx, args } => {
             let (mut bound, mut apart, mut proven) = (None, false, false);
             if let Some(served) = core.bindings.get_mut(&binding) {
-                bound = Some(Arc::clone(&served.bound));
+                bound = Some((Arc::clone(&served.bound), Arc::clone(&served.offered)));
                 apart = served.apart > 0;
                 served.apart = served.apart.saturating_sub(1);
                 proven = served.quick >= PROVEN;
@@ -369,13 +398,13 @@ impl Serving {
         Self { shared: Arc::clone(shared), id, asked, answered: false }
     }
 
-    fn answer_bind(self, result: Result<Arc<dyn Bound>, Failure>) {
+    fn answer_bind(self, result: Result<(Arc<dyn Bound>, Arc<Offered>), Failure>) {
         let id = self.id;
         self.refused(result.as_ref().err());
         self.answer(|core| match result {
-            Ok(bound) => match core.connection.answer_bind(id, Ok(())) {
+            Ok((bound, offered)) => match core.connection.answer_bind(id, Ok(())) {
                 Some(binding) => {
-                    core.bindings.insert(binding, Served { bound, quick: 0, weight: 0, apart: 0 });
+                    core.bindings.insert(binding, Served { bound, offered, quick: 0, weight: 0, apart: 0 });
                     None
                 }
                 None => Some(bound),

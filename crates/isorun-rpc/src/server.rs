@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use crate::observe;
 use crate::options::{PeerOptions, ServeOptions};
 use crate::peer::{Peer, Starting, not_sent};
 use crate::refusals::Refusals;
@@ -77,6 +78,7 @@ pub async fn serve_until(
         };
         match accepted {
             Ok(channel) if connections.len() >= connections_max => {
+                observe::refused("accepted", "too-many");
                 let detail = format!("more than {connections_max} connections");
                 refusals.note("connections", channel.peer(), &detail);
             }
@@ -85,6 +87,7 @@ pub async fn serve_until(
             }
             Err(TransportError::Closed) => break true,
             Err(error) => {
+                observe::refused("accepted", "not-accepted");
                 refusals.note("accept", &listener.address(), &error);
                 sleep(Duration::from_millis(ACCEPT_REST_MS)).await;
             }
