@@ -13,6 +13,7 @@ use isorun::{
 
 use crate::address::{Address, PeerPlace};
 use crate::keys::KeyArgs;
+use crate::monitor::MonitorAddress;
 use crate::nats::NatsPlace;
 use crate::place::{FORMS, Place};
 use crate::{help, units};
@@ -112,8 +113,8 @@ pub struct RunArgs {
 /// `unix:///PATH#NAME` or `nats://HOST/NAME`. At a tls:// address both ends show a certificate, and --allow says who may call what. Its own links are made before it listens, so what they go to is served first; where two need each other, a program of one's own can
 /// make its links lazy.
 ///
-/// Prints `listening URL` to standard output once it accepts, and serves until SIGINT or SIGTERM. Then it takes nothing
-/// new, finishes the calls that run, and ends with 0; with 1 if --drain was not enough for them. A second signal ends it
+/// Prints `listening URL` to standard output once it accepts, and with --metrics `metrics URL`, and serves until SIGINT or
+/// SIGTERM. Then it takes nothing new, finishes the calls that run, and ends with 0; with 1 if --drain was not enough for them. A second signal ends it
 /// at once.
 #[derive(Debug, Args)]
 #[command(after_help = help::SERVE)]
@@ -143,6 +144,11 @@ pub struct ServeArgs {
     /// Who may call what, by the name in its certificate; once for each [default: anyone who connects, anything]
     #[arg(long, value_name = "NAME[=WHAT]", long_help = help::ALLOW)]
     pub allow: Vec<AllowArg>,
+
+    /// Where to answer HTTP requests for /metrics, as Prometheus reads them, /healthz and /readyz: IP:PORT, whose port 0
+    /// takes a free one
+    #[arg(long, value_name = "ADDRESS")]
+    pub metrics: Option<MonitorAddress>,
 
     /// How long calls that run may take to finish once a signal came, like 500ms or 1m
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::milliseconds)]

@@ -149,6 +149,7 @@ pub const SERVE: &str = examples! {
     "isorun serve kv.wasm --listen tcp://127.0.0.1:0 --policy pool=4"
     "isorun serve kv.wasm --listen unix:///tmp/kv.sock"
     "isorun serve kv.wasm --listen tls://127.0.0.1:7443 --ca certs/ca.pem \\\n      --cert certs/kv.pem --key certs/kv.key --allow app=demo:kv/store#get"
+    "isorun serve kv.wasm --listen tcp://127.0.0.1:7000 --metrics 127.0.0.1:9100"
     "isorun serve cache.wasm --listen tcp://127.0.0.1:7001 \\\n      --link '*=tcp://127.0.0.1:7000/kv'"
 };
 

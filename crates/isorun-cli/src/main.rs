@@ -10,7 +10,7 @@
 //! - `isorun cert` makes certificates for `tls://` places.
 //! - `isorun demo` runs one component in all three places and compares them.
 //!
-//! Results go to standard output as WAVE or JSON, and nothing else does, but the one line `listening URL` of `serve`.
+//! Results go to standard output as WAVE or JSON, and nothing else does, but where `serve` listens.
 //! Errors and logs (`ISORUN_LOG`) go to standard error. What nobody named on the command line is not linked, not
 //! shown and not served. Exit codes are in `--help`.
 //!
@@ -34,6 +34,7 @@ mod invoke;
 mod json;
 mod keys;
 mod load;
+mod monitor;
 mod nats;
 mod place;
 mod run;
@@ -46,7 +47,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{FilterExt, filter_fn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::args::{Cli, Command, Output};
 use crate::compiling::Compiling;
@@ -60,7 +64,7 @@ fn main() -> ExitCode {
         Err(error) => return misread(&error),
     };
     let terminal = Terminal { output: cli.global.output };
-    let outcome = enter(cli.global.dir.as_deref()).and_then(|()| log(&cli)).and_then(|()| start(cli, &terminal));
+    let outcome = enter(cli.global.dir.as_deref()).and_then(|()| start(cli, &terminal));
     ExitCode::from(outcome.unwrap_or_else(|failed| {
         terminal.complain(&failed);
         failed.code
@@ -95,6 +99,10 @@ fn start(cli: Cli, terminal: &Terminal) -> Result<u8, Failed> {
     let compiling = Compiling::of(&cli.global);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failed::new(FAILED, format!("cannot start threads: {error}")))?;
+    let log = {
+        let _inside = runtime.enter();
+        Log::start(&cli)?
+    };
     let outcome = runtime.block_on(async {
         let mut signals = Signals::catch()?;
         match cli.command {
@@ -109,22 +117,54 @@ fn start(cli: Cli, terminal: &Terminal) -> Result<u8, Failed> {
             Command::Completion(args) => completion::completion(&args),
         }
     });
+    log.end();
     // A guest that runs on, or a thread that reads standard input, must not keep the process.
     runtime.shutdown_background();
     outcome
 }
 
-/// Logs to standard error what `--log-level` or `ISORUN_LOG` asks for.
-fn log(cli: &Cli) -> Result<(), Failed> {
-    let wanted = std::env::var("ISORUN_LOG").ok().filter(|wanted| !wanted.is_empty());
-    let filter = cli.global.log_level.as_deref().or(wanted.as_deref()).unwrap_or(match cli.command {
-        // That an instance lost its state is news to who serves it; here it ends anyway, and the error says why.
-        Command::Run(_) => "warn,isorun_runtime::instance=error",
-        _ => "warn",
-    });
-    let filter = EnvFilter::try_new(filter)
-        .map_err(|error| Failed::usage(format!("ISORUN_LOG: {error}; write a level (debug) or target=level,..")))?;
-    let subscriber = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(terminal::coloured());
-    subscriber.with_env_filter(filter).init();
-    Ok(())
+/// What the process says of itself while it runs.
+struct Log {
+    #[cfg(feature = "otlp")]
+    otlp: Option<isorun::Otlp>,
+}
+
+impl Log {
+    /// Logs to standard error what `--log-level` or `ISORUN_LOG` asks for; with feature `otlp`, sends traces as the
+    /// `OTEL_*` variables say.
+    ///
+    /// Needs a tokio runtime.
+    fn start(cli: &Cli) -> Result<Self, Failed> {
+        let wanted = std::env::var("ISORUN_LOG").ok().filter(|wanted| !wanted.is_empty());
+        let filter = cli.global.log_level.as_deref().or(wanted.as_deref()).unwrap_or(match cli.command {
+            // That an instance lost its state is news to who serves it; here it ends anyway, and the error says why.
+            Command::Run(_) => "warn,isorun_runtime::instance=error",
+            _ => "warn",
+        });
+        let filter = EnvFilter::try_new(filter)
+            .map_err(|error| Failed::usage(format!("ISORUN_LOG: {error}; write a level (debug) or target=level,..")))?;
+        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(terminal::coloured());
+        // Calls' spans are for collectors: lines of logs stay short, and calls cheap.
+        let no_calls = filter_fn(|what| !(what.is_span() && what.target().starts_with("isorun::")));
+        let subscriber = tracing_subscriber::registry().with(lines.with_filter(filter.and(no_calls)));
+        #[cfg(feature = "otlp")]
+        {
+            let otlp = isorun::Otlp::from_env().map_err(|error| Failed::usage(error.to_string()))?;
+            subscriber.with(otlp.as_ref().map(isorun::Otlp::layer)).init();
+            Ok(Self { otlp })
+        }
+        #[cfg(not(feature = "otlp"))]
+        {
+            subscriber.init();
+            Ok(Self {})
+        }
+    }
+
+    /// Sends what is left of the traces.
+    fn end(self) {
+        #[cfg(feature = "otlp")]
+        if let Some(Err(error)) = self.otlp.map(isorun::Otlp::shutdown) {
+            tracing::warn!(%error, "traces are missing at their collector");
+        }
+    }
 }

@@ -10,6 +10,7 @@ use crate::args::{AllowArg, ServeArgs};
 use crate::compiling::Compiling;
 use crate::exit::{self, FAILED, Failed};
 use crate::keys::Keys;
+use crate::monitor::Monitor;
 use crate::signals::Signals;
 use crate::terminal::{self, Terminal};
 use crate::{load, nats};
@@ -22,12 +23,16 @@ pub async fn serve(
     signals: &mut Signals,
 ) -> Result<u8, Failed> {
     let drain_ms = args.drain;
-    let (runtime, listener) = signals.or(listening(args, terminal, compiling)).await?;
+    let (runtime, listener, monitor) = signals.or(listening(args, terminal, compiling)).await?;
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let mut served = pin!(runtime.serve_until(listener, async { drop(stopped.await) }, drain_ms));
     tokio::select! {
         _ = &mut served => return Err(Failed::new(FAILED, "the listener ended by itself")),
         signal = signals.next() => tracing::info!(?signal, drain_ms, "ending"),
+    }
+    // Those who ask before they connect hear of it first.
+    if let Some(monitor) = &monitor {
+        monitor.drain();
     }
     drop(stop);
     let drained = async {
@@ -50,7 +55,7 @@ async fn listening(
     args: ServeArgs,
     terminal: &Terminal,
     compiling: &Compiling,
-) -> Result<(Runtime, Box<dyn Listener>), Failed> {
+) -> Result<(Runtime, Box<dyn Listener>, Option<Monitor>), Failed> {
     let mut grants = Grants::new();
     if args.insecure {
         grants = grants.insecure();
@@ -67,6 +72,11 @@ async fn listening(
         keys.credentials(&args.listen)?;
     }
     allowed(&args)?;
+    // Before anything is linked, so that everything is counted.
+    let monitor = match args.metrics {
+        Some(address) => Some(Monitor::start(address, &grants).await?),
+        None => None,
+    };
 
     let runtime = compiling.runtime_for(args.policy, &args.budget.of_app())?;
     let component = load::component(&runtime, &args.component)?;
@@ -86,12 +96,23 @@ async fn listening(
     let announcement = nats::announcement(&component, &instance);
     let (listener, address) = args.listen.listen(&keys, &name, announcement).await?;
     tracing::info!(%address, instance = %name, policy = ?args.policy, "serving");
-    terminal
-        .result(|| format!("listening {address}"), || json!({ "listening": address.to_string(), "instance": name }))?;
+    let metrics = monitor.as_ref().map(Monitor::url);
+    if let Some(monitor) = &monitor {
+        monitor.ready(&runtime);
+    }
+    let text = || match &metrics {
+        Some(metrics) => format!("listening {address}\nmetrics {metrics}"),
+        None => format!("listening {address}"),
+    };
+    let listening = || match &metrics {
+        Some(metrics) => json!({ "listening": address.to_string(), "instance": name, "metrics": metrics }),
+        None => json!({ "listening": address.to_string(), "instance": name }),
+    };
+    terminal.result(text, listening)?;
     if terminal::is_watched() {
         remark(&instance, &PeerPlace { address, instance: name });
     }
-    Ok((runtime, listener))
+    Ok((runtime, listener, monitor))
 }
 
 /// Refuses names that nobody can prove.

@@ -2,6 +2,7 @@
 
 mod driver;
 mod short;
+mod tally;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -18,6 +19,7 @@ use isorun_core::{
 use isorun_ledger::{Function, Ledger, TypeRegistry, names_match};
 use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore};
 use tokio::time::timeout_at;
+use tracing::Instrument;
 use wasmtime::component::{ComponentExportIndex, Func, Val};
 use wasmtime::{AsContextMut, PoolConcurrencyLimitError, Store};
 
@@ -25,9 +27,12 @@ pub use self::driver::CONCURRENT_MAX;
 use self::driver::{CONCURRENT_HANDLES, Driver};
 use self::short::Quick;
 pub(crate) use self::short::ShortWay;
+pub use self::tally::InstanceCounts;
+use self::tally::Tally;
 use crate::direct::{ConcurrentFunc, DirectFunc};
 use crate::interpreted::{self, Ended};
 use crate::linker::LinkedComponent;
+use crate::observe::{self, CallSpan, Target};
 use crate::store::{Allowance, begin, new_store, settle};
 use crate::stub::deadline;
 use crate::{Codec, HostState, LinkError, LinkFailure, cause, codec};
@@ -126,6 +131,7 @@ struct Shared {
     idle: parking_lot::Mutex<Vec<Live>>,
     generation: AtomicU64,
     in_flight: AtomicUsize,
+    tally: Tally,
     quick: Quick,
     /// Whether the component has `async` functions.
     is_concurrent: bool,
@@ -217,6 +223,7 @@ impl Instance {
             idle: parking_lot::Mutex::new(Vec::new()),
             generation: AtomicU64::new(0),
             in_flight: AtomicUsize::new(0),
+            tally: Tally::default(),
             quick: Quick::new(is_leaf),
             is_concurrent,
             driver,
@@ -281,6 +288,17 @@ impl Instance {
         self.shared.in_flight.load(Ordering::Relaxed)
     }
 
+    /// What it has done so far, and what it does now.
+    #[must_use]
+    pub fn counts(&self) -> InstanceCounts {
+        InstanceCounts {
+            generation: self.generation(),
+            in_flight: self.in_flight(),
+            waiting: self.shared.waiting.load(Ordering::Relaxed),
+            ..self.shared.tally.counts()
+        }
+    }
+
     /// The exported function of that name and its types' table.
     ///
     /// `run` is a function at the root, `ns:pkg/iface#run` one of an interface,
@@ -314,8 +332,25 @@ impl Instance {
         };
         let export = &shared.exports[at];
         let packed = codec::pack_args(&shared.ledger.types, &export.function, args).map_err(error)?;
-        let cx = CallContext::until(Instant::now() + Duration::from_millis(options.deadline_ms));
-        match shared.call(at, &cx, packed).await {
+        let mut cx = CallContext::until(Instant::now() + Duration::from_millis(options.deadline_ms));
+        let called = if observe::is_on() {
+            let to = Target {
+                instance: &shared.name,
+                interface: export.interface.as_deref(),
+                function: &export.function.name,
+                peer: "in this process",
+            };
+            let span = CallSpan::new(to, &mut cx);
+            let called = shared.call(at, &cx, packed).instrument(span.span()).await;
+            match &called {
+                Ok((_, fuel_used)) => span.tell(None, *fuel_used),
+                Err(Failed { call, .. }) => span.tell(Some(&call.failure), call.fuel_used),
+            }
+            called
+        } else {
+            shared.call(at, &cx, packed).await
+        };
+        match called {
             Ok((results, _)) => codec::unpack_results(&shared.ledger.types, &export.function, &results).map_err(error),
             Err(failed) => Err(CallError { link: failed.link, ..error(failed.call.failure) }),
         }
@@ -498,8 +533,15 @@ impl Shared {
         (outcome, keep.then_some(live))
     }
 
-    /// Calls an export with packed arguments.
+    /// Calls an export with packed arguments, and counts the call.
     async fn call(self: &Arc<Self>, at: usize, cx: &CallContext, args: Bytes) -> Outcome {
+        let counting = self.tally.begin();
+        let outcome = self.call_on(at, cx, args).await;
+        counting.told(outcome.as_ref().map(|(_, fuel_used)| *fuel_used).map_err(|failed| &failed.call));
+        outcome
+    }
+
+    async fn call_on(self: &Arc<Self>, at: usize, cx: &CallContext, args: Bytes) -> Outcome {
         if cx.chain.len() >= CHAIN_MAX {
             return Err(Failure::from(Refusal::ChainTooLong { limit: CHAIN_MAX as u64 }).into());
         }

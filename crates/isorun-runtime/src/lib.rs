@@ -46,6 +46,7 @@ mod link;
 mod linker;
 mod loader;
 mod manager;
+mod observe;
 pub mod prescan;
 mod read;
 mod store;
@@ -63,8 +64,8 @@ pub use engine::{
 };
 pub use fuse::{FusedLink, fuse};
 pub use instance::{
-    AT_ONCE_MAX, CONCURRENT_MAX, CallError, CallOptions, Instance, InstanceOptions, QUEUE_MAX, QUEUE_MS, Serving,
-    StartError,
+    AT_ONCE_MAX, CONCURRENT_MAX, CallError, CallOptions, Instance, InstanceCounts, InstanceOptions, QUEUE_MAX,
+    QUEUE_MS, Serving, StartError,
 };
 pub use limiter::WasmResourceLimiter;
 pub use link::{Link, LinkError, LinkTarget, Missing, Offer, Resolved, Selector, resolve};

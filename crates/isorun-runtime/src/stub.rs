@@ -6,16 +6,18 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use isorun_core::{BindRequest, Bound, CallContext, CallFailed, Callee, Failure, FunctionIndex, Refusal};
+use isorun_core::{BindRequest, Bound, CallContext, CallFailed, Callee, Failure, FunctionIndex, Refusal, Reply};
 use isorun_ledger::{Case, Function, TypeDef, TypeId, TypeRegistry};
 use tokio::sync::OnceCell;
 use tokio::time::timeout_at;
+use tracing::Instrument;
 use wasmtime::StoreContextMut;
 
 pub(crate) use self::concurrent::Out;
 pub use self::concurrent::{CALLS_OUT_BYTES_MAX, CALLS_OUT_MAX};
 use crate::direct::Brought;
 use crate::instance::{ShortWay, short_way};
+use crate::observe::{self, CallSpan, Target};
 use crate::store::{charge, settle};
 use crate::{HostState, LinkFailure, interpreted};
 
@@ -115,7 +117,13 @@ impl BoundLink {
         if let Some(bound) = self.bound.get() {
             return Ok(bound);
         }
-        let bind = self.bound.get_or_try_init(|| self.link.callee.bind(&self.request));
+        let bind = self.bound.get_or_try_init(async || {
+            let CalleeLink { instance, place, .. } = &self.link;
+            let span = observe::link_span(instance, self.request.interface.as_deref(), place);
+            let bound = self.link.callee.bind(&self.request).instrument(span.clone()).await;
+            observe::linked(&span, &bound);
+            bound
+        });
         let late = |_| Failure::NotSent { cause: format!("nobody {} answered in time", self.link.place) };
         let bound = timeout_at(deadline.into(), bind).await.map_err(late)??;
         self.short.get_or_init(|| short_way(&**bound));
@@ -126,13 +134,41 @@ impl BoundLink {
         now + Duration::from_millis(self.link.deadline_ms)
     }
 
+    /// Makes one call, in a span of its own where somebody asks for spans.
     async fn send(
         &self,
         index: FunctionIndex,
         cx: &CallContext,
         args: Bytes,
         started: Instant,
-    ) -> Result<isorun_core::Reply, CallFailed> {
+    ) -> Result<Reply, CallFailed> {
+        if !observe::is_on() {
+            return self.send_on(index, cx, args, started).await;
+        }
+        let mut cx = cx.clone();
+        let span = CallSpan::new(self.target(index), &mut cx);
+        // On the heap, so that calls without spans don't carry its size.
+        let result = Box::pin(self.send_on(index, &cx, args, started).instrument(span.span())).await;
+        match &result {
+            Ok(reply) => span.tell(None, reply.fuel_used),
+            Err(failed) => span.tell(Some(&failed.failure), failed.fuel_used),
+        }
+        result
+    }
+
+    fn target(&self, index: FunctionIndex) -> Target<'_> {
+        let function = self.request.functions.get(index.0 as usize).map_or("", |(name, _)| name);
+        let interface = self.request.interface.as_deref();
+        Target { instance: &self.link.instance, interface, function, peer: &self.link.place }
+    }
+
+    async fn send_on(
+        &self,
+        index: FunctionIndex,
+        cx: &CallContext,
+        args: Bytes,
+        started: Instant,
+    ) -> Result<Reply, CallFailed> {
         let limit = isorun_core::CHAIN_MAX;
         if cx.chain.len() > limit {
             return Err(Failure::from(Refusal::ChainTooLong { limit: limit as u64 }).into());
@@ -215,8 +251,9 @@ impl Stub {
         args: &[u8],
     ) -> Option<wasmtime::Result<Brought>> {
         let short = self.to.short.get()?.as_ref()?;
-        // A chain that is too long is told so on the long way.
-        if store.data().flights.is_some() || store.data().call.chain.len() >= isorun_core::CHAIN_MAX {
+        // A chain that is too long is told so on the long way, and spans are made there.
+        if observe::is_on() || store.data().flights.is_some() || store.data().call.chain.len() >= isorun_core::CHAIN_MAX
+        {
             return None;
         }
         if let Err(error) = settle(store) {

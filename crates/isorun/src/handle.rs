@@ -5,7 +5,7 @@ use std::sync::Arc;
 use isorun_core::Budget;
 use isorun_ledger::{Function, Ledger, TypeRegistry};
 use isorun_runtime::wasmtime::component::Val;
-use isorun_runtime::{CallError, CallOptions, Instance, Serving};
+use isorun_runtime::{CallError, CallOptions, Instance, InstanceCounts, Serving};
 
 /// An instance that runs in this process.
 ///
@@ -92,6 +92,31 @@ impl InstanceHandle {
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.instance.in_flight()
+    }
+
+    /// Its calls so far: how they ended, what they cost, and what there is of them now.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use isorun::{Runtime, Val};
+    /// # let bytes = wat::parse_str(r#"(component
+    /// #   (core module $m (func (export "half") (param i32) (result i32) (i32.div_u (i32.const 1) (local.get 0))))
+    /// #   (core instance $i (instantiate $m))
+    /// #   (func (export "divide") (param "by" u32) (result u32) (canon lift (core func $i "half"))))"#)?;
+    /// # let runtime = Runtime::new()?;
+    /// let instance = runtime.builder(&runtime.load(bytes)?).instantiate().await?;
+    /// instance.exec("divide", &[Val::U32(1)]).await?;
+    /// instance.exec("divide", &[Val::U32(0)]).await.unwrap_err();
+    ///
+    /// let counts = instance.counts();
+    /// assert_eq!((counts.results, counts.failures["failed"], counts.kinds["trapped"]), (1, 1, 1));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn counts(&self) -> InstanceCounts {
+        self.instance.counts()
     }
 
     pub(crate) fn instance(&self) -> &Instance {

@@ -40,10 +40,14 @@
 mod builder;
 mod handle;
 mod linkable;
+mod metrics;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod reflect;
 mod registry;
 mod remote;
 mod runtime;
+mod trace;
 mod unstarted;
 pub mod wave;
 
@@ -52,8 +56,8 @@ pub use bytes::Bytes;
 pub use handle::InstanceHandle;
 pub use isorun_core::{
     BindRequest, Bound, BoxFuture, Budget, CallContext, CallFailed, Callee, Channel, DEADLINE_MS_DEFAULT, Directory,
-    Failure, Fault, FunctionIndex, InstanceUid, Listener, PeerIdentity, Refusal, Reply, ResourceLimits, Transport,
-    TransportError,
+    Failure, Fault, FunctionIndex, InstanceUid, Listener, PeerIdentity, Refusal, Reply, ResourceLimits, Trace, Tracer,
+    Transport, TransportError, set_tracer, tracer,
 };
 pub use isorun_ledger::{Function, Interface, Ledger, TypeRegistry, names_match, nearest};
 pub use isorun_rpc::{ATTEMPTS_MAX, Balance, CallTarget, PLACES_MAX, Peer, PlaceStatus, RemoteGroup, call_once};
@@ -61,9 +65,9 @@ pub use isorun_runtime::prescan::COMPONENT_BYTES_MAX;
 pub use isorun_runtime::wasmtime::component::Val;
 pub use isorun_runtime::{
     CACHE_BYTES_MAX, CACHE_ENTRY_BYTES_MAX, CacheError, CallError, CallOptions, Codec, CodecPlan, CompileCounts,
-    CompiledCache, EngineOptions, GuestExit, HostState, IsorunCtx, LinkError, LinkFailure, LoadError, LoadedComponent,
-    OnFailure, POOLED_MEMORY_BYTES_MAX, PlanSide, ReadError, Selector, Serving, StartError, SystemComponent,
-    UnknownPolicy, introspect, read_component, wasmtime,
+    CompiledCache, EngineOptions, GuestExit, HostState, InstanceCounts, IsorunCtx, LinkError, LinkFailure, LoadError,
+    LoadedComponent, OnFailure, POOLED_MEMORY_BYTES_MAX, PlanSide, ReadError, Selector, Serving, StartError,
+    SystemComponent, UnknownPolicy, introspect, read_component, wasmtime,
 };
 pub use isorun_security::{Access, Audience, Capability, Decision, Grants, Mount, Request, WasiFeature};
 pub use isorun_system::{Entry, InMemoryKv, KvError, LogLevel, LogLine, Logger, Wasi, WasiDir, WasiDirError};
@@ -80,8 +84,12 @@ pub use isorun_transport_tcp::{
 #[cfg(unix)]
 pub use isorun_transport_tcp::{UnixAddress, UnixAddressError, UnixListenError, UnixTransport, UnixTransportListener};
 pub use linkable::{Linkable, LocalInstance, RemoteEnd};
+pub use metrics::{Metrics, MetricsError};
 pub use neopack::{Decoder, Encoder};
+#[cfg(feature = "otlp")]
+pub use otlp::{Otlp, OtlpError};
 pub use reflect::{REFLECT_INSTANCE, REFLECT_INTERFACE, REFLECT_PAGE_MAX};
 pub use registry::{INSTANCES_MAX, RegisterError};
 pub use remote::RemoteHandle;
 pub use runtime::Runtime;
+pub use trace::trace_layer;

@@ -184,11 +184,16 @@ impl Shared {
             self.quick.no_more();
         }
         let failure = match ended {
-            Ok(results) => return Ok((results, fuel_used)),
+            Ok(results) => {
+                self.tally.returned(fuel_used);
+                return Ok((results, fuel_used));
+            }
             Err(Ended::Before(failure)) => failure,
             Err(Ended::After(fault) | Ended::Inside(fault, _)) => fault.into(),
         };
-        Err(CallFailed { failure, fuel_used })
+        let failed = CallFailed { failure, fuel_used };
+        self.tally.failed(&failed);
+        Err(failed)
     }
 }
 
