@@ -62,6 +62,7 @@ impl Refusals {
     }
 
     pub(crate) fn note(&self, reason: &'static str, peer: &dyn Display, detail: &dyn Display) {
+        metrics::counter!("isorun_refusals_total", "reason" => reason).increment(1);
         if self.may_say(reason) {
             tracing::warn!(reason, %peer, "refused: {}", one_line(detail));
         }

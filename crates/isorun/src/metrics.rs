@@ -97,6 +97,7 @@ fn describe() {
     describe_gauge!("isorun_connections", "Connections now, by who opened them and their state");
     describe_counter!("isorun_connections_opened_total", "Connections on which both ends said hello");
     describe_counter!("isorun_connections_refused_total", "Connections that did not come about, by the reason");
+    describe_counter!("isorun_refusals_total", "What peers were refused, by the reason");
     describe_counter!("isorun_connection_received_bytes_total", Unit::Bytes, "Frames that came in");
     describe_counter!("isorun_connection_sent_bytes_total", Unit::Bytes, "Frames that went out");
 }
