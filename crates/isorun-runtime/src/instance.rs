@@ -32,7 +32,7 @@ use self::tally::Tally;
 use crate::direct::{ConcurrentFunc, DirectFunc};
 use crate::interpreted::{self, Ended};
 use crate::linker::LinkedComponent;
-use crate::observe::{self, CallSpan, Target};
+use crate::observe::{self, CallSpan, Called};
 use crate::store::{Allowance, begin, new_store, settle};
 use crate::stub::deadline;
 use crate::{Codec, HostState, LinkError, LinkFailure, cause, codec};
@@ -334,7 +334,7 @@ impl Instance {
         let packed = codec::pack_args(&shared.ledger.types, &export.function, args).map_err(error)?;
         let mut cx = CallContext::until(Instant::now() + Duration::from_millis(options.deadline_ms));
         let called = if observe::is_on() {
-            let to = Target {
+            let to = Called {
                 instance: &shared.name,
                 interface: export.interface.as_deref(),
                 function: &export.function.name,

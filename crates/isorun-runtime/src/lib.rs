@@ -72,6 +72,7 @@ pub use link::{Link, LinkError, LinkTarget, Missing, Offer, Resolved, Selector, 
 pub use linker::{LinkedComponent, link, problems};
 pub use loader::{FileComponentLoader, InMemoryComponentLoader};
 pub use manager::{StoreManager, apply_limits, register_host_functions};
+pub use observe::{CallSpan, Called};
 pub use read::{ReadError, read_component};
 pub use store::{HostState, IsorunCtx};
 pub use stub::{CALLS_OUT_BYTES_MAX, CALLS_OUT_MAX, CalleeLink, OnFailure, UnknownPolicy};

@@ -10,13 +10,16 @@ use tracing::Span;
 use tracing::field::Empty;
 
 /// What a call goes to, as its span names it.
-#[derive(Clone, Copy)]
-pub(crate) struct Target<'a> {
-    pub(crate) instance: &'a str,
-    pub(crate) interface: Option<&'a str>,
-    pub(crate) function: &'a str,
+#[derive(Debug, Clone, Copy)]
+pub struct Called<'a> {
+    /// The instance's name.
+    pub instance: &'a str,
+    /// The interface, or `None` for a function at the root.
+    pub interface: Option<&'a str>,
+    /// The function's name.
+    pub function: &'a str,
     /// Where the instance is: `in this process`, `at tcp://127.0.0.1:7000`.
-    pub(crate) peer: &'a str,
+    pub peer: &'a str,
 }
 
 /// Whether anybody wants to know of calls.
@@ -27,12 +30,18 @@ pub(crate) fn is_on() -> bool {
 /// The target of calls' spans.
 const TARGET: &str = "isorun::call";
 
-/// The span of a call, which says how it ended: cancelled, if nothing else was said.
-pub(crate) struct CallSpan(Span);
+/// The span of a call, for whoever makes one beside the links and instances of this crate.
+///
+/// It says how the call ended: cancelled, if it is dropped before anything was [told](Self::tell). Where nobody asks for
+/// spans it is none, and costs a look at one number.
+#[derive(Debug)]
+pub struct CallSpan(Span);
 
 impl CallSpan {
-    /// The span of a call that belongs to the trace in `cx`; the calls below it belong to the span.
-    pub(crate) fn new(to: Target<'_>, cx: &mut CallContext) -> Self {
+    /// The span of a call that belongs to the trace in `cx`, or to the current span where there is none; in `cx` is then
+    /// the trace of the calls below it.
+    #[must_use]
+    pub fn new(to: Called<'_>, cx: &mut CallContext) -> Self {
         let left = cx.deadline.saturating_duration_since(Instant::now());
         let span = tracing::info_span!(
             target: TARGET,
@@ -51,12 +60,14 @@ impl CallSpan {
         Self(span)
     }
 
-    pub(crate) fn span(&self) -> Span {
+    /// The span itself, to run the call in.
+    #[must_use]
+    pub fn span(&self) -> Span {
         self.0.clone()
     }
 
-    /// Notes how the call ended, and what it cost.
-    pub(crate) fn tell(mut self, failure: Option<&Failure>, fuel_used: u64) {
+    /// Notes how the call ended, with results or a failure, and what fuel it cost.
+    pub fn tell(mut self, failure: Option<&Failure>, fuel_used: u64) {
         let span = std::mem::replace(&mut self.0, Span::none());
         span.record("fuel_used", fuel_used);
         ended(&span, failure.map_or(RESULTS, Failure::group));

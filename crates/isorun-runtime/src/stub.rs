@@ -17,7 +17,7 @@ pub(crate) use self::concurrent::Out;
 pub use self::concurrent::{CALLS_OUT_BYTES_MAX, CALLS_OUT_MAX};
 use crate::direct::Brought;
 use crate::instance::{ShortWay, short_way};
-use crate::observe::{self, CallSpan, Target};
+use crate::observe::{self, CallSpan, Called};
 use crate::store::{charge, settle};
 use crate::{HostState, LinkFailure, interpreted};
 
@@ -146,7 +146,7 @@ impl BoundLink {
             return self.send_on(index, cx, args, started).await;
         }
         let mut cx = cx.clone();
-        let span = CallSpan::new(self.target(index), &mut cx);
+        let span = CallSpan::new(self.called(index), &mut cx);
         // On the heap, so that calls without spans don't carry its size.
         let result = Box::pin(self.send_on(index, &cx, args, started).instrument(span.span())).await;
         match &result {
@@ -156,10 +156,10 @@ impl BoundLink {
         result
     }
 
-    fn target(&self, index: FunctionIndex) -> Target<'_> {
+    fn called(&self, index: FunctionIndex) -> Called<'_> {
         let function = self.request.functions.get(index.0 as usize).map_or("", |(name, _)| name);
         let interface = self.request.interface.as_deref();
-        Target { instance: &self.link.instance, interface, function, peer: &self.link.place }
+        Called { instance: &self.link.instance, interface, function, peer: &self.link.place }
     }
 
     async fn send_on(

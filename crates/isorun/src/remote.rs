@@ -10,8 +10,9 @@ use isorun_core::{
 use isorun_ledger::{Function, Interface, Ledger};
 use isorun_rpc::RemoteInstance;
 use isorun_runtime::wasmtime::component::Val;
-use isorun_runtime::{CallError, CallOptions, codec};
+use isorun_runtime::{CallError, CallOptions, CallSpan, Called, codec};
 use parking_lot::Mutex;
+use tracing::Instrument;
 
 use crate::{RemoteEnd, Runtime};
 
@@ -115,7 +116,15 @@ impl RemoteHandle {
         let packed = codec::pack_args(types, function, args)?;
 
         let (bound, index) = within(deadline, self.bound(&known, interface, function)).await?;
-        let reply = bound.call(index, &CallContext::until(deadline), packed).await;
+        let mut cx = CallContext::until(deadline);
+        let peer = self.shared.callee.link().place();
+        let (instance, interface) = (self.name(), interface.name.as_deref());
+        let span = CallSpan::new(Called { instance, interface, function: &function.name, peer: &peer }, &mut cx);
+        let reply = bound.call(index, &cx, packed).instrument(span.span()).await;
+        match &reply {
+            Ok(reply) => span.tell(None, reply.fuel_used),
+            Err(failed) => span.tell(Some(&failed.failure), failed.fuel_used),
+        }
         let reply = reply.map_err(|failed| failed.failure)?;
         codec::unpack_results(types, function, &reply.results)
     }

@@ -129,6 +129,21 @@ async fn one_trace_goes_through_three_hosts() {
 }
 
 #[tokio::test]
+async fn a_call_by_description_is_where_a_trace_begins() {
+    let (exported, _here) = Exported::here(Sampler::AlwaysOn);
+    let runtime = Runtime::new().unwrap();
+    runtime.builder(&load(&runtime, "counter")).register_as("counter").instantiate().await.unwrap();
+    let counter = Runtime::new().unwrap().remote_instance(served(&runtime).await, "counter");
+    let get = counter.exec("test:counter/counter#get", &[], CallOptions::default());
+    assert_eq!(bounded(get).await.unwrap(), [Val::U64(0)]);
+    let spans = exported.named(&["call", "serve"], 2).await;
+    let [call, serve] = ["call", "serve"].map(|name| spans.iter().find(|span| span.name == name).unwrap());
+    assert_eq!(serve.parent_span_id, call.span_context.span_id());
+    assert_eq!(attribute(call, "outcome"), "results");
+    assert!(attribute(call, "peer").starts_with("tcp://127.0.0.1:"));
+}
+
+#[tokio::test]
 async fn a_neighbours_call_is_a_span_below_its_callers() {
     let (exported, _here) = Exported::here(Sampler::AlwaysOn);
     let runtime = Runtime::new().unwrap();
