@@ -42,15 +42,12 @@
 
 mod accept;
 mod address;
-mod channel;
 mod listener;
-mod reader;
 #[cfg(feature = "tls")]
 mod tls;
 mod transport;
 #[cfg(unix)]
 mod unix;
-mod writer;
 
 pub use address::{AddressError, TcpAddress};
 pub use listener::{ListenError, TcpTransportListener};

@@ -6,10 +6,10 @@ use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
 use isorun_core::{Channel, Listener, PeerIdentity, TransportError};
+use isorun_net::StreamChannel;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::accept::Accepting;
-use crate::channel::StreamChannel;
 use crate::{AddressError, TcpAddress};
 
 /// Accepts channels at one TCP address.

@@ -5,9 +5,9 @@ use std::io;
 use std::time::Duration;
 
 use isorun_core::{BoxFuture, Channel, PeerIdentity, Transport, TransportError};
+use isorun_net::StreamChannel;
 use tokio::net::TcpStream;
 
-use crate::channel::StreamChannel;
 use crate::{AddressError, TcpAddress};
 
 /// How long opening a channel may take, looking up the name included, in milliseconds.

@@ -5,11 +5,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use isorun_core::{Channel, PeerIdentity};
+use isorun_net::StreamChannel;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
-
-use crate::channel::StreamChannel;
 
 /// A channel over a stream whose ends were both authenticated.
 pub(super) fn channel(stream: TlsStream<TcpStream>, peer: PeerIdentity) -> Box<dyn Channel> {

@@ -12,9 +12,8 @@ pub use transport::UnixTransport;
 use std::io;
 
 use isorun_core::{Channel, PeerIdentity};
+use isorun_net::StreamChannel;
 use tokio::net::UnixStream;
-
-use crate::channel::StreamChannel;
 
 /// A channel to whoever the system says is at the other end of `stream`.
 fn channel(stream: UnixStream) -> io::Result<Box<dyn Channel>> {

@@ -12,7 +12,10 @@ use crate::reader::FrameReader;
 use crate::writer::FrameWriter;
 
 /// Frames over anything that reads and writes bytes.
-pub(crate) struct StreamChannel<S> {
+///
+/// Shutting `S` down for writing is taken for the end of its bytes: the other
+/// end sees the end of the frames once it has read them.
+pub struct StreamChannel<S> {
     stream: S,
     reader: FrameReader,
     writer: FrameWriter,
@@ -20,7 +23,10 @@ pub(crate) struct StreamChannel<S> {
 }
 
 impl<S> StreamChannel<S> {
-    pub(crate) fn new(stream: S, peer: PeerIdentity) -> Self {
+    /// A channel over `stream`, with whoever is at its other end.
+    ///
+    /// Nothing may have been read from it that belongs to a frame.
+    pub fn new(stream: S, peer: PeerIdentity) -> Self {
         Self { stream, reader: FrameReader::default(), writer: FrameWriter::default(), peer }
     }
 }
