@@ -1,4 +1,4 @@
-//! isorun channels over any stream of bytes.
+//! What isorun transports over a network share: [`HostPort`], and channels over any stream of bytes.
 //!
 //! A frame travels as its length, a little-endian `u32`, and its bytes. Writes
 //! are gathered, what left the queue is exactly what may have been sent, and a
@@ -31,7 +31,9 @@
 #![forbid(unsafe_code)]
 
 mod channel;
+mod host_port;
 mod reader;
 mod writer;
 
 pub use channel::StreamChannel;
+pub use host_port::{HostPort, HostPortError};
