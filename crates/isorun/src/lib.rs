@@ -77,6 +77,7 @@ pub use isorun_transport_nats::{
     Announcement, NatsAddress, NatsAddressError, NatsListenError, NatsOptions, NatsServer, NatsTransport,
     NatsTransportListener, Provider, discover,
 };
+pub use isorun_transport_quic::{QuicAddress, QuicAddressError, QuicListenError, QuicTransport, QuicTransportListener};
 pub use isorun_transport_tcp::{
     AddressError, ListenError, TcpAddress, TcpTransport, TcpTransportListener, TlsAddress, TlsAddressError,
     TlsListenError, TlsTransport, TlsTransportListener,

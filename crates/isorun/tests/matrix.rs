@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::{KV_APP, KV_PROVIDER, bounded, kv_fixture, ok, run_40, serve_channel, text, wat_guest};
+use common::{KV_APP, KV_PROVIDER, bounded, kv_fixture, ok, run_40, serve_channel, serve_quic, text, wat_guest};
 use isorun::{
     InstanceBuilder, InstanceHandle, InstantiateError, LinkError, Listener, LoadedComponent, Runtime, StartError,
     TcpTransport, TcpTransportListener, Transport, Val, Wasi,
@@ -62,8 +62,9 @@ async fn places(far: &Runtime) -> Vec<(&'static str, Arc<dyn Transport>)> {
     let listener = TcpTransportListener::bind("127.0.0.1:0").await.unwrap();
     let tcp = TcpTransport::new(&listener.address()).unwrap();
     serve(far, listener);
-    #[cfg_attr(not(unix), expect(unused_mut, reason = "there is a third place where there are Unix sockets"))]
-    let mut places: Vec<(&'static str, Arc<dyn Transport>)> = vec![("channel", channel), ("tcp", Arc::new(tcp))];
+    #[cfg_attr(not(unix), expect(unused_mut, reason = "there is another place where there are Unix sockets"))]
+    let mut places: Vec<(&'static str, Arc<dyn Transport>)> =
+        vec![("channel", channel), ("tcp", Arc::new(tcp)), ("quic", serve_quic(far).await)];
     #[cfg(unix)]
     {
         let folder = tempfile::tempdir().unwrap();

@@ -10,7 +10,7 @@ use isorun::{
 };
 use tokio::sync::Notify;
 
-use super::{bounded, load, serve_channel};
+use super::{bounded, load, serve_channel, serve_quic};
 
 pub const GATE: &str = "test:flow/gate@0.1.0";
 pub const LATER: &str = "test:flow/later@0.1.0";
@@ -111,7 +111,7 @@ pub struct Placed {
 /// An app and its provider, which is in each place there is.
 pub async fn placed(wanted: usize, budget: Budget, serving: Serving) -> Vec<Placed> {
     let mut all = Vec::new();
-    for place in ["local", "channel", "tcp"] {
+    for place in ["local", "channel", "tcp", "quic"] {
         let (here, there, gate) = (Runtime::new().unwrap(), Runtime::new().unwrap(), Gate::of(wanted));
         let app = here.builder(&load(&here, "flow-app")).name("app").serving(serving);
         let near = provider(if place == "local" { &here } else { &there }, &gate).budget(budget.clone());
@@ -119,6 +119,7 @@ pub async fn placed(wanted: usize, budget: Budget, serving: Serving) -> Vec<Plac
         let app = match place {
             "local" => app.link_local(LATER, &provider),
             "channel" => app.link_remote(LATER, serve_channel(&there).0, "later"),
+            "quic" => app.link_remote(LATER, serve_quic(&there).await, "later"),
             _ => app.link_remote(LATER, tcp(&there).await, "later"),
         };
         let app = bounded(app.instantiate()).await.unwrap();

@@ -4,13 +4,16 @@
 pub mod flow;
 
 use std::future::Future;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use isorun::{
-    Budget, InMemoryKv, InstanceBuilder, InstanceHandle, LoadedComponent, LocalChannelTransport, Runtime, Transport,
-    Val,
+    Budget, InMemoryKv, InstanceBuilder, InstanceHandle, LoadedComponent, LocalChannelTransport, QuicTransport,
+    QuicTransportListener, Runtime, Transport, Val,
 };
+use isorun_tls::Credentials;
+use isorun_tls::issue::{Authority, NodeRequest};
 
 pub const KV_APP: &[u8] = include_bytes!("../../../../guests/prebuilt/kv-app.wasm");
 pub const KV_PROVIDER: &[u8] = include_bytes!("../../../../guests/prebuilt/kv-provider.wasm");
@@ -66,6 +69,24 @@ pub fn serve_channel(runtime: &Runtime) -> (Arc<dyn Transport>, isorun::FrameCou
     let runtime = runtime.clone();
     tokio::spawn(async move { runtime.serve(Box::new(far)).await });
     (Arc::new(near), counter)
+}
+
+/// Serves `runtime`'s registered instances over QUIC; a transport that reaches them.
+pub async fn serve_quic(runtime: &Runtime) -> Arc<dyn Transport> {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new("test", 1).unwrap();
+    let issue = |name: &str| {
+        let node = NodeRequest::new(name.parse().unwrap()).ip(Ipv4Addr::LOCALHOST.into());
+        Credentials::open(authority.issue(&node).unwrap().write(folder.path(), false).unwrap()).unwrap()
+    };
+    let listener = QuicTransportListener::bind("quic://127.0.0.1:0", issue("far")).await.unwrap();
+    let transport = QuicTransport::to(listener.local_address().clone(), issue("near"));
+    let runtime = runtime.clone();
+    tokio::spawn(async move {
+        runtime.serve(Box::new(listener)).await;
+        drop(folder);
+    });
+    Arc::new(transport)
 }
 
 /// Nothing here may hang: a test that does fails instead.
