@@ -33,7 +33,9 @@
 mod channel;
 mod host_port;
 mod reader;
+mod server_address;
 mod writer;
 
 pub use channel::StreamChannel;
 pub use host_port::{HostPort, HostPortError};
+pub use server_address::{ServerAddress, ServerAddressError};

@@ -14,8 +14,8 @@ use tokio::task::JoinSet;
 use crate::config;
 use crate::listener::HANDSHAKE_MS_MAX;
 use crate::places::{Admission, Places};
-use crate::stream::{OPENING, QuicStream};
-use crate::words::{REFUSED, words};
+use crate::stream::{QuicStream, WELCOME};
+use crate::words::{of_write, words};
 
 /// Whoever connects, and what they are met with.
 pub(crate) struct Acceptor {
@@ -41,7 +41,7 @@ impl Acceptor {
                 // It fails only for those that are validated.
                 Admission::Prove => drop(incoming.retry()),
                 Admission::Refuse => {
-                    log.refused(&from, &"too many others are in their handshake");
+                    log.refused(&from, &"too many others are being authenticated");
                     incoming.refuse();
                 }
                 Admission::Place(place) => {
@@ -82,7 +82,7 @@ impl Acceptor {
     }
 }
 
-/// The channel of somebody who has proven who they are and opened a stream, in time.
+/// The channel to somebody who has proven in time who they are.
 async fn shake_hands(
     incoming: Incoming,
     config: Arc<ServerConfig>,
@@ -93,7 +93,7 @@ async fn shake_hands(
     match tokio::time::timeout(Duration::from_millis(HANDSHAKE_MS_MAX), channel(incoming, config)).await {
         Ok(Ok(channel)) => return Some(channel),
         Ok(Err(reason)) => refused(&reason),
-        Err(_) => refused(&format_args!("no handshake and no stream within {HANDSHAKE_MS_MAX} ms")),
+        Err(_) => refused(&format_args!("it took longer than {HANDSHAKE_MS_MAX} ms to prove who it is")),
     }
     None
 }
@@ -102,12 +102,7 @@ async fn channel(incoming: Incoming, config: Arc<ServerConfig>) -> Result<Box<dy
     // Ready once the peer's certificate is verified: nothing that it sends is read before.
     let connecting = incoming.accept_with(config).map_err(|error| words(&error))?;
     let connection = connecting.await.map_err(|error| words(&error))?;
-    let mut stream = connection.accept_bi().await.map_err(|error| words(&error))?;
-    let mut opening = OPENING;
-    let read = stream.1.read_exact(&mut opening).await;
-    if read.is_err() || opening != OPENING {
-        connection.close(REFUSED, b"a stream begins with a byte of zero");
-        return Err("its stream does not begin as one of isorun's".into());
-    }
+    let mut stream = connection.open_bi().await.map_err(|error| words(&error))?;
+    stream.0.write_all(&WELCOME).await.map_err(|error| of_write(error).to_string())?;
     QuicStream::channel(connection, stream).map_err(|error| error.to_string())
 }

@@ -37,7 +37,7 @@ const _: () = assert!(2 * KEEP_ALIVE_MS < IDLE_MS_MAX as u64, "one lost packet m
 pub(crate) fn client(credentials: &Credentials) -> Result<ClientConfig, String> {
     let crypto = QuicClientConfig::try_from(credentials.client_config(ALPN)).map_err(|error| error.to_string())?;
     let mut config = ClientConfig::new(Arc::new(crypto));
-    let mut transport = transport(0);
+    let mut transport = transport(1);
     transport.keep_alive_interval(Some(Duration::from_millis(KEEP_ALIVE_MS)));
     config.transport_config(Arc::new(transport));
     Ok(config)
@@ -48,7 +48,7 @@ pub(crate) fn client(credentials: &Credentials) -> Result<ClientConfig, String> 
 /// Whoever changes its address is followed: that is quinn's default, and stays.
 pub(crate) fn server(credentials: &Credentials) -> Result<ServerConfig, String> {
     let mut config = ServerConfig::with_crypto(server_crypto(credentials)?);
-    config.transport_config(Arc::new(transport(1)));
+    config.transport_config(Arc::new(transport(0)));
     config.max_incoming(HANDSHAKES_MAX);
     config.incoming_buffer_size(INCOMING_BYTES_MAX);
     config.incoming_buffer_size_total(INCOMING_BYTES_MAX * HANDSHAKES_MAX as u64);
@@ -61,7 +61,8 @@ pub(crate) fn server_crypto(credentials: &Credentials) -> Result<Arc<QuicServerC
     crypto.map(Arc::new).map_err(|error| error.to_string())
 }
 
-/// One stream in both directions, opened by the end that opened the connection, and nothing else.
+/// One stream in both directions, which the end that accepts opens; and nothing else, so that no peer of a server can
+/// begin anything there.
 fn transport(streams_of_the_other: u32) -> TransportConfig {
     let mut config = TransportConfig::default();
     config

@@ -2,8 +2,9 @@
 //!
 //! Both ends show a certificate, and not one byte of a frame is read before the
 //! other end's is verified ([`Credentials`]). A channel is one connection with
-//! one stream in both directions, on which frames travel as over TCP: a
-//! little-endian `u32` length, and the bytes.
+//! one stream in both directions, which the accepting end opens with a byte of
+//! welcome. Frames travel on it as over TCP: a little-endian `u32` length, and the
+//! bytes.
 //!
 //! A transport has one UDP socket (one for each family of addresses that its host
 //! has), which all its channels use, those that are opened after others were

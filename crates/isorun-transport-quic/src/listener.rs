@@ -10,10 +10,14 @@ use quinn::Endpoint;
 use tokio::sync::mpsc::{self, Receiver};
 
 use crate::accept::Acceptor;
-use crate::{QuicAddress, QuicAddressError, config};
+use crate::{QUIC_CONNECT_MS_MAX, QuicAddress, QuicAddressError, config};
 
-/// How long whoever connects may take to prove who they are and open a stream, in milliseconds.
-pub const HANDSHAKE_MS_MAX: u64 = 10_000;
+/// How long whoever connects may take to prove who they are, in milliseconds.
+///
+/// Two round trips, and the first packet lost twice.
+pub const HANDSHAKE_MS_MAX: u64 = 5_000;
+
+const _: () = assert!(HANDSHAKE_MS_MAX < QUIC_CONNECT_MS_MAX, "who waits to be let in must outlast who lets in");
 
 /// Channels that wait to be taken; those beyond wait in their places.
 const WAITING_MAX: usize = 16;
@@ -39,6 +43,12 @@ pub enum QuicListenError {
     /// The address is none.
     #[error(transparent)]
     Address(#[from] QuicAddressError),
+    /// The address has a name, which is for those who connect.
+    #[error("`{address}` has a name: listening takes the certificate's own names")]
+    Named {
+        /// The address.
+        address: QuicAddress,
+    },
     /// The system won't have anybody listen there.
     #[error("cannot listen on {address}: {cause}")]
     Bind {
@@ -62,8 +72,11 @@ impl QuicTransportListener {
     /// [`bind`](Self::bind) for an address that is parsed already.
     ///
     /// # Errors
-    /// [`QuicListenError::Bind`] where the address is taken, or not this machine's.
+    /// As [`bind`](Self::bind).
     pub async fn bind_address(address: &QuicAddress, credentials: Credentials) -> Result<Self, QuicListenError> {
+        if address.is_named() {
+            return Err(QuicListenError::Named { address: address.clone() });
+        }
         let bound = async {
             let generation = credentials.generation();
             let config = config::server(&credentials).map_err(io::Error::other)?;

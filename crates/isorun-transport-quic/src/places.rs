@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Connections at once that are not accepted yet: in their handshake, without a stream, or waiting for the server to take them.
+/// Connections at once that are not accepted yet: in their handshake, or waiting for the server to take them.
 ///
 /// Past it whoever comes is refused, and told so.
 pub const HANDSHAKES_MAX: usize = 256;

@@ -13,10 +13,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::words::{DROPPED, of_finish, of_read, of_write};
 
-/// What the end that opens a stream sends on it ahead of all frames.
+/// What the end that accepts a connection sends ahead of all frames, once it has verified the other end.
 ///
-/// QUIC shows a stream to the other end only once there is something on it, and either end may be the first to send frames.
-pub(crate) const OPENING: [u8; 1] = [0];
+/// With TLS 1.3 the end that connects is done before the other one has looked at its certificate. It waits for this byte,
+/// so that whoever is refused hears why when it opens a channel. And the stream comes with it: QUIC shows one to the other
+/// end only once there is something on it.
+pub(crate) const WELCOME: [u8; 1] = [1];
 
 type Finished = Pin<Box<dyn Future<Output = Result<Option<VarInt>, StoppedError>> + Send>>;
 
@@ -30,7 +32,7 @@ pub(crate) struct QuicStream {
 }
 
 impl QuicStream {
-    /// The channel over a stream whose [`OPENING`] was sent, or read.
+    /// The channel over a stream whose [`WELCOME`] was sent, or read.
     ///
     /// # Errors
     /// [`IdentityError`] where the other end has proven no name.

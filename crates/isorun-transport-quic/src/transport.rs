@@ -9,8 +9,8 @@ use isorun_tls::Credentials;
 use quinn::{ClientConfig, ConnectError, Connecting, Endpoint};
 
 use crate::nobody::nobody_at;
-use crate::stream::{OPENING, QuicStream};
-use crate::words::{of_write, words};
+use crate::stream::{QuicStream, WELCOME};
+use crate::words::words;
 use crate::{QuicAddress, QuicAddressError, config};
 
 /// How long opening a channel may take, looking up the name included, in milliseconds.
@@ -29,8 +29,6 @@ pub struct QuicTransport {
 #[derive(Debug)]
 struct Shared {
     address: QuicAddress,
-    /// What the server's certificate must be for.
-    name: String,
     credentials: Credentials,
     state: Mutex<State>,
 }
@@ -46,9 +44,6 @@ struct State {
 impl QuicTransport {
     /// A transport to `quic://HOST:PORT`; nothing is looked up or opened yet.
     ///
-    /// Whoever listens there must show a certificate for `HOST`, or for the node
-    /// of that name. One that is reached by another name: [`named`](Self::named).
-    ///
     /// # Errors
     /// [`QuicAddressError`] where the address is none.
     pub fn new(address: &str, credentials: Credentials) -> Result<Self, QuicAddressError> {
@@ -58,19 +53,7 @@ impl QuicTransport {
     /// [`new`](Self::new) for an address that is parsed already.
     #[must_use]
     pub fn to(address: QuicAddress, credentials: Credentials) -> Self {
-        let name = address.host_port().host();
-        Self::with(address, name, credentials)
-    }
-
-    /// The same, to a server that must show a certificate for `name`, whatever its address: the name of a node, a DNS name, or an IP address.
-    #[must_use]
-    pub fn named(self, name: &str) -> Self {
-        let Shared { address, credentials, .. } = &*self.shared;
-        Self::with(address.clone(), name.to_owned(), credentials.clone())
-    }
-
-    fn with(address: QuicAddress, name: String, credentials: Credentials) -> Self {
-        Self { shared: Arc::new(Shared { address, name, credentials, state: Mutex::default() }) }
+        Self { shared: Arc::new(Shared { address, credentials, state: Mutex::default() }) }
     }
 
     /// The address that channels are opened to.
@@ -85,14 +68,11 @@ impl Transport for QuicTransport {
         self.shared.address.to_string()
     }
 
-    /// Opens a connection and its stream; needs a tokio runtime with I/O and time.
-    ///
-    /// Ready once the other end has proven who it is. Whether it accepts who this
-    /// end is shows when something is received, or not.
+    /// Opens a connection and authenticates both ends; needs a tokio runtime with I/O and time.
     ///
     /// # Errors
-    /// [`TransportError::Unreachable`], with the address and the cause, where
-    /// nobody proves to be there within [`QUIC_CONNECT_MS_MAX`].
+    /// [`TransportError::Unreachable`], with the address and the cause, where nobody answers within
+    /// [`QUIC_CONNECT_MS_MAX`], or one of the ends refuses the other.
     fn open(&self) -> BoxFuture<'_, Result<Box<dyn Channel>, TransportError>> {
         Box::pin(async {
             let opened = tokio::time::timeout(Duration::from_millis(QUIC_CONNECT_MS_MAX), self.shared.open()).await;
@@ -128,9 +108,13 @@ impl Shared {
             connection = connecting => connection.map_err(|error| words(&error))?,
             () = nobody_at(address) => return Err("connection refused: nobody listens there".into()),
         };
-        let mut stream = connection.open_bi().await.map_err(|error| words(&error))?;
-        stream.0.write_all(&OPENING).await.map_err(|error| of_write(error).to_string())?;
-        QuicStream::channel(connection, stream).map_err(|error| format!("whoever is there has no name: {error}"))
+        let mut stream = connection.accept_bi().await.map_err(|error| words(&error))?;
+        let mut welcome = [0; WELCOME.len()];
+        let read = stream.1.read_exact(&mut welcome).await;
+        if read.is_err() || welcome != WELCOME {
+            return Err(connection.close_reason().map_or_else(|| UNWELCOME.into(), |error| words(&error)));
+        }
+        QuicStream::channel(connection, stream).map_err(|error| error.to_string())
     }
 
     /// Begins a connection, from the socket that all of them use.
@@ -140,7 +124,7 @@ impl Shared {
         let endpoint = if address.is_ipv4() { &mut state.ipv4 } else { &mut state.ipv6 };
         let any = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
         let bind = || Endpoint::client(SocketAddr::new(any, 0)).map_err(|error| error.to_string());
-        let connect = |endpoint: &Endpoint| endpoint.connect_with(config.clone(), address, &self.name);
+        let connect = |endpoint: &Endpoint| endpoint.connect_with(config.clone(), address, &self.address.name());
         if let Some(endpoint) = endpoint {
             match connect(endpoint) {
                 // Its runtime has ended, or its socket was lost: another one, then.
@@ -166,6 +150,9 @@ impl State {
         }
     }
 }
+
+/// What is said of a server that begins otherwise.
+const UNWELCOME: &str = "it does not let this end in as an isorun does";
 
 fn no_answer(ms: u64) -> String {
     format!("no answer within {ms} ms")

@@ -10,9 +10,6 @@ use crate::config::IDLE_MS_MAX;
 /// A channel was dropped.
 pub(crate) const DROPPED: VarInt = VarInt::from_u32(0);
 
-/// Whoever connected did something else than open a stream.
-pub(crate) const REFUSED: VarInt = VarInt::from_u32(1);
-
 /// What QUIC adds to the number of a TLS alert.
 const ALERTS: u64 = 0x100;
 
@@ -24,40 +21,50 @@ pub(crate) fn words(error: &ConnectionError) -> String {
     match error {
         ConnectionError::ApplicationClosed(close) if close.error_code == DROPPED => "the other end closed it".into(),
         ConnectionError::ConnectionClosed(close) => match u64::from(close.error_code) {
-            CONNECTION_REFUSED => "the other end refused the connection: it has no room for it, or is ending".into(),
-            code => match u8::try_from(code.wrapping_sub(ALERTS)) {
-                Ok(alert) => of_alert(AlertDescription::from(alert)),
-                Err(_) => error.to_string(),
-            },
+            CONNECTION_REFUSED => "it refuses connections: it has no room for another one, or is ending".into(),
+            code => alert(code).map_or_else(|| error.to_string(), alert_said),
         },
-        // Its first words are those of QUIC, which say less than what follows.
-        ConnectionError::TransportError(error) if !error.reason.is_empty() => error.reason.clone(),
+        ConnectionError::TransportError(error) => match alert(error.code.into()) {
+            Some(AlertDescription::UnknownCA) => {
+                "its certificate was not issued by the authority that peers are known by".into()
+            }
+            Some(AlertDescription::CertificateRequired) => "it showed no certificate".into(),
+            Some(AlertDescription::NoApplicationProtocol) => "it does not say that it speaks isorun/1".into(),
+            Some(_) if !error.reason.is_empty() => format!("its certificate can't be accepted: {}", error.reason),
+            _ => error.to_string(),
+        },
         ConnectionError::TimedOut => format!("the other end was silent for {IDLE_MS_MAX} ms"),
         ConnectionError::Reset => "the other end knows nothing of it: it was restarted".into(),
         ConnectionError::ApplicationClosed(_)
-        | ConnectionError::TransportError(_)
         | ConnectionError::VersionMismatch
         | ConnectionError::LocallyClosed
         | ConnectionError::CidsExhausted => error.to_string(),
     }
 }
 
-fn of_alert(alert: AlertDescription) -> String {
+/// The TLS alert that a QUIC error stands for.
+fn alert(code: u64) -> Option<AlertDescription> {
+    u8::try_from(code.checked_sub(ALERTS)?).ok().map(AlertDescription::from)
+}
+
+/// What the other end says of this one.
+fn alert_said(alert: AlertDescription) -> String {
     use AlertDescription as Alert;
-    let reason = match alert {
-        Alert::CertificateRequired => "it wants a certificate",
-        Alert::UnknownCA => "the authority that signed this end's certificate is not its own",
-        Alert::CertificateExpired => "this end's certificate is past its time, or not yet in it",
+    match alert {
+        Alert::UnknownCA => {
+            "it refuses this end's certificate: another authority issued it than the one it knows".into()
+        }
+        Alert::CertificateExpired => "it refuses this end's certificate: it has expired".into(),
+        Alert::CertificateRequired => "it refuses whoever shows no certificate".into(),
         Alert::BadCertificate
         | Alert::UnsupportedCertificate
         | Alert::CertificateRevoked
         | Alert::CertificateUnknown
         | Alert::AccessDenied
-        | Alert::DecryptError => return format!("the other end refused this end's certificate ({alert:?})"),
-        Alert::NoApplicationProtocol => "it speaks another protocol",
-        other => return format!("the other end refused the handshake ({other:?})"),
-    };
-    format!("the other end refused the handshake: {reason}")
+        | Alert::DecryptError => format!("it refuses this end's certificate: {alert:?}"),
+        Alert::NoApplicationProtocol => "it does not speak isorun/1".into(),
+        other => format!("it ended the handshake: {other:?}"),
+    }
 }
 
 pub(crate) fn of_read(error: ReadError) -> io::Error {
