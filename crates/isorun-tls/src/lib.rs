@@ -43,6 +43,7 @@ mod identity;
 pub mod issue;
 mod loaded;
 mod name;
+mod refusal;
 mod verify;
 
 pub use credentials::{Credentials, LOOK_MS_MIN};
@@ -51,5 +52,6 @@ pub use files::{CERTIFICATES_MAX, CredentialFiles, FILE_BYTES_MAX};
 pub use handshake_log::{HandshakeLog, LOG_LINES_MAX, LOG_WINDOW_MS};
 pub use identity::{IdentityError, identity_of, peer_of};
 pub use name::{NAME_BYTES_MAX, NameError, NodeName, ServerNameError, server_name};
+pub use refusal::refusal;
 /// The protocol that both ends must name in the handshake (ALPN).
 pub const ALPN: &[u8] = b"isorun/1";

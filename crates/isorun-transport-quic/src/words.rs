@@ -2,8 +2,9 @@
 
 use std::io;
 
+use isorun_tls::refusal;
 use quinn::{ConnectionError, ReadError, StoppedError, VarInt, WriteError};
-use rustls::AlertDescription;
+use rustls::{AlertDescription, CertificateError, Error};
 
 use crate::config::IDLE_MS_MAX;
 
@@ -22,14 +23,15 @@ pub(crate) fn words(error: &ConnectionError) -> String {
         ConnectionError::ApplicationClosed(close) if close.error_code == DROPPED => "the other end closed it".into(),
         ConnectionError::ConnectionClosed(close) => match u64::from(close.error_code) {
             CONNECTION_REFUSED => "it refuses connections: it has no room for another one, or is ending".into(),
-            code => alert(code).map_or_else(|| error.to_string(), alert_said),
+            code => alert(code).map_or_else(|| error.to_string(), |alert| refusal(&Error::AlertReceived(alert))),
         },
         ConnectionError::TransportError(error) => match alert(error.code.into()) {
-            Some(AlertDescription::UnknownCA) => {
-                "its certificate was not issued by the authority that peers are known by".into()
+            // Of what this end found quinn keeps the alert and the text.
+            Some(AlertDescription::UnknownCA | AlertDescription::DecryptError) => {
+                refusal(&CertificateError::UnknownIssuer.into())
             }
-            Some(AlertDescription::CertificateRequired) => "it showed no certificate".into(),
-            Some(AlertDescription::NoApplicationProtocol) => "it does not say that it speaks isorun/1".into(),
+            Some(AlertDescription::CertificateRequired) => refusal(&Error::NoCertificatesPresented),
+            Some(AlertDescription::NoApplicationProtocol) => refusal(&Error::NoApplicationProtocol),
             Some(_) if !error.reason.is_empty() => format!("its certificate can't be accepted: {}", error.reason),
             _ => error.to_string(),
         },
@@ -45,26 +47,6 @@ pub(crate) fn words(error: &ConnectionError) -> String {
 /// The TLS alert that a QUIC error stands for.
 fn alert(code: u64) -> Option<AlertDescription> {
     u8::try_from(code.checked_sub(ALERTS)?).ok().map(AlertDescription::from)
-}
-
-/// What the other end says of this one.
-fn alert_said(alert: AlertDescription) -> String {
-    use AlertDescription as Alert;
-    match alert {
-        Alert::UnknownCA => {
-            "it refuses this end's certificate: another authority issued it than the one it knows".into()
-        }
-        Alert::CertificateExpired => "it refuses this end's certificate: it has expired".into(),
-        Alert::CertificateRequired => "it refuses whoever shows no certificate".into(),
-        Alert::BadCertificate
-        | Alert::UnsupportedCertificate
-        | Alert::CertificateRevoked
-        | Alert::CertificateUnknown
-        | Alert::AccessDenied
-        | Alert::DecryptError => format!("it refuses this end's certificate: {alert:?}"),
-        Alert::NoApplicationProtocol => "it does not speak isorun/1".into(),
-        other => format!("it ended the handshake: {other:?}"),
-    }
 }
 
 pub(crate) fn of_read(error: ReadError) -> io::Error {

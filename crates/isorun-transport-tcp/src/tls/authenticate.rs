@@ -5,8 +5,8 @@ use std::io;
 use std::pin::Pin;
 
 use isorun_core::PeerIdentity;
-use isorun_tls::{ALPN, Credentials, IdentityError, peer_of};
-use rustls::{AlertDescription, CertificateError, CommonState, Error, InvalidMessage};
+use isorun_tls::{ALPN, Credentials, IdentityError, peer_of, refusal};
+use rustls::{CommonState, Error};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
@@ -85,38 +85,5 @@ fn said(error: &io::Error) -> String {
             _ => error.to_string(),
         };
     };
-    match error {
-        Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
-            "its certificate was not issued by the authority that peers are known by".into()
-        }
-        Error::InvalidCertificate(CertificateError::Other(other)) => other.to_string(),
-        Error::InvalidCertificate(error) => format!("its certificate can't be accepted: {error}"),
-        Error::NoCertificatesPresented => IdentityError::NoCertificate.to_string(),
-        Error::AlertReceived(alert) => alert_said(*alert),
-        Error::InvalidMessage(InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion) => {
-            "it does not speak TLS".into()
-        }
-        Error::PeerIncompatible(error) => format!("it does not speak TLS 1.3 as this end does: {error:?}"),
-        Error::NoApplicationProtocol => Refused::Protocol.to_string(),
-        error => error.to_string(),
-    }
-}
-
-/// What the other end says of this one.
-fn alert_said(alert: AlertDescription) -> String {
-    match alert {
-        // The second is what an authority of the same name comes to.
-        AlertDescription::UnknownCA | AlertDescription::DecryptError => {
-            "it refuses this end's certificate: another authority issued it than the one it knows".into()
-        }
-        AlertDescription::CertificateExpired => "it refuses this end's certificate: it has expired".into(),
-        AlertDescription::CertificateRequired => "it refuses whoever shows no certificate".into(),
-        AlertDescription::BadCertificate
-        | AlertDescription::UnsupportedCertificate
-        | AlertDescription::CertificateRevoked
-        | AlertDescription::CertificateUnknown
-        | AlertDescription::AccessDenied => format!("it refuses this end's certificate: {alert:?}"),
-        AlertDescription::NoApplicationProtocol => Refused::Protocol.to_string(),
-        alert => format!("it ended the handshake: {alert:?}"),
-    }
+    refusal(error)
 }
