@@ -5,8 +5,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use isorun::{
-    Announcement, Listener, NatsTransport, NatsTransportListener, REFLECT_INSTANCE, TcpAddress, TcpTransport,
-    TcpTransportListener, TlsAddress, TlsTransport, TlsTransportListener, Transport,
+    Announcement, Listener, NatsTransport, NatsTransportListener, QuicAddress, QuicTransport, QuicTransportListener,
+    REFLECT_INSTANCE, TcpAddress, TcpTransport, TcpTransportListener, TlsAddress, TlsTransport, TlsTransportListener,
+    Transport,
 };
 #[cfg(unix)]
 use isorun::{UnixAddress, UnixTransport, UnixTransportListener};
@@ -22,6 +23,7 @@ use crate::nats::NatsPlace;
 pub enum Address {
     Tcp(TcpAddress),
     Tls(TlsAddress),
+    Quic(QuicAddress),
     #[cfg(unix)]
     Unix(UnixAddress),
     Nats(NatsPlace),
@@ -52,6 +54,12 @@ const KINDS: &[Kind] = &[
         form: "tls://HOST:PORT/NAME",
         parse: |text| text.parse().map(Address::Tls).map_err(|error: isorun::TlsAddressError| error.to_string()),
     },
+    Kind {
+        scheme: "quic",
+        mark: '/',
+        form: "quic://HOST:PORT/NAME",
+        parse: |text| text.parse().map(Address::Quic).map_err(|error: isorun::QuicAddressError| error.to_string()),
+    },
     #[cfg(unix)]
     Kind {
         scheme: "unix",
@@ -74,6 +82,7 @@ impl Address {
         match self {
             Self::Tcp(address) => address.is_loopback(),
             Self::Tls(address) => address.is_loopback(),
+            Self::Quic(address) => address.is_loopback(),
             #[cfg(unix)]
             Self::Unix(_) => true,
             Self::Nats(place) => place.stays_here(),
@@ -85,6 +94,7 @@ impl Address {
         match self {
             Self::Tcp(_) => false,
             Self::Tls(_) => true,
+            Self::Quic(_) => true,
             #[cfg(unix)]
             Self::Unix(_) => false,
             // The server stands between them.
@@ -97,6 +107,7 @@ impl Address {
         Ok(match self {
             Self::Tcp(address) => Arc::new(TcpTransport::from(address.clone())),
             Self::Tls(address) => Arc::new(TlsTransport::to(address.clone(), keys.credentials(self)?)),
+            Self::Quic(address) => Arc::new(QuicTransport::to(address.clone(), keys.credentials(self)?)),
             #[cfg(unix)]
             Self::Unix(address) => Arc::new(UnixTransport::from(address.clone())),
             Self::Nats(place) => {
@@ -127,6 +138,12 @@ impl Address {
                 let address = listener.local_address().clone();
                 Ok((Box::new(listener), Self::Tls(address)))
             }
+            Self::Quic(address) => {
+                let credentials = keys.credentials(self)?;
+                let listener = QuicTransportListener::bind_address(address, credentials).await.map_err(unbound)?;
+                let address = listener.local_address().clone();
+                Ok((Box::new(listener), Self::Quic(address)))
+            }
             #[cfg(unix)]
             Self::Unix(address) => {
                 let listener = UnixTransportListener::bind_address(address).await.map_err(unbound)?;
@@ -145,6 +162,7 @@ impl Address {
         match self {
             Self::Tcp(address) => address.port() == 0,
             Self::Tls(address) => address.port() == 0,
+            Self::Quic(address) => address.port() == 0,
             #[cfg(unix)]
             Self::Unix(_) => false,
             Self::Nats(_) => false,
@@ -155,6 +173,7 @@ impl Address {
         let scheme = match self {
             Self::Tcp(_) => "tcp",
             Self::Tls(_) => "tls",
+            Self::Quic(_) => "quic",
             #[cfg(unix)]
             Self::Unix(_) => "unix",
             Self::Nats(place) if place.is_tls() => "nats+tls",
@@ -173,6 +192,7 @@ impl fmt::Display for Address {
         match self {
             Self::Tcp(address) => address.fmt(f),
             Self::Tls(address) => address.fmt(f),
+            Self::Quic(address) => address.fmt(f),
             #[cfg(unix)]
             Self::Unix(address) => address.fmt(f),
             Self::Nats(place) => place.fmt(f),
@@ -312,6 +332,7 @@ mod tests {
         check("tcp://[::1]:7000/kv", "tcp://[::1]:7000", "kv");
         check("tls://kv.example.org:7000/kv", "tls://kv.example.org:7000", "kv");
         check("tls://[::1]:7000/kv?name=kv-1", "tls://[::1]:7000?name=kv-1", "kv");
+        check("quic://[::1]:7000/kv?name=kv-1", "quic://[::1]:7000?name=kv-1", "kv");
         check("nats://127.0.0.1:4222/kv", "nats://127.0.0.1:4222", "kv");
         let file = "nats+tls://a:1/kv?creds=/run/creds&ca=ca.pem";
         check(file, "nats+tls://a:1?creds=/run/creds&ca=ca.pem", "kv");
@@ -334,6 +355,7 @@ mod tests {
             ("tls://127.0.0.1:7000/?name=kv-1", Some("tls://127.0.0.1:7000?name=kv-1")),
             ("tls://127.0.0.1:7000?name=kv-1", Some("tls://127.0.0.1:7000?name=kv-1")),
             ("tls://127.0.0.1:7000/kv?name=kv-1", None),
+            ("quic://127.0.0.1:7000/?name=kv-1", Some("quic://127.0.0.1:7000?name=kv-1")),
             ("kv.wasm", None),
         ] {
             let found = PeerPlace::of_host(text).map(|place| place.unwrap());

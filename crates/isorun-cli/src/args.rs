@@ -110,8 +110,9 @@ pub struct RunArgs {
 /// Serves a component to other processes
 ///
 /// They link to it with `--link IFACE=PLACE`, where PLACE is `tcp://HOST:PORT/NAME`, `tls://HOST:PORT/NAME`,
-/// `unix:///PATH#NAME` or `nats://HOST/NAME`. At a tls:// address both ends show a certificate, and --allow says who may call what. Its own links are made before it listens, so what they go to is served first; where two need each other, a program of one's own can
-/// make its links lazy.
+/// `quic://HOST:PORT/NAME`, `unix:///PATH#NAME` or `nats://HOST/NAME`. At a tls:// or quic:// address both ends show a
+/// certificate, and --allow says who may call what. Its own links are made before it listens, so what they go to is served
+/// first; where two need each other, a program of one's own can make its links lazy.
 ///
 /// Prints `listening URL` to standard output once it accepts, and with --metrics `metrics URL`, and serves until SIGINT or
 /// SIGTERM. Then it takes nothing new, finishes the calls that run, and ends with 0; with 1 if --drain was not enough for them. A second signal ends it
@@ -123,7 +124,7 @@ pub struct ServeArgs {
     #[arg(value_name = "PROVIDER.wasm")]
     pub component: PathBuf,
 
-    /// Where to accept connections: tcp://HOST:PORT or tls://HOST:PORT, whose port 0 takes a free one, unix:///PATH, or
+    /// Where to accept connections: tcp://, tls:// or quic:// and HOST:PORT, whose port 0 takes a free one, unix:///PATH, or
     /// nats://HOST, where those who serve the same name share its callers
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Address,
@@ -171,7 +172,7 @@ pub struct ServeArgs {
 #[derive(Debug, Args)]
 #[command(after_help = help::CALL)]
 pub struct CallArgs {
-    /// The instance: tcp://HOST:PORT/NAME, tls://HOST:PORT/NAME, unix:///PATH#NAME or nats://HOST/NAME
+    /// The instance: tcp://HOST:PORT/NAME, the same with tls:// or quic://, unix:///PATH#NAME or nats://HOST/NAME
     #[arg(value_name = "PLACE")]
     pub place: PeerPlace,
 
@@ -198,7 +199,7 @@ pub struct CallArgs {
 #[derive(Debug, Args)]
 #[command(after_help = help::INSPECT)]
 pub struct InspectArgs {
-    /// A component's file, an instance (tcp://HOST:PORT/NAME, tls://HOST:PORT/NAME, unix:///PATH#NAME,
+    /// A component's file, an instance (tcp://HOST:PORT/NAME, the same with tls:// or quic://, unix:///PATH#NAME,
     /// nats://HOST/NAME), a host or a NATS server (the same without a NAME)
     #[arg(value_name = "FILE|PLACE")]
     pub target: Target,
@@ -281,7 +282,7 @@ pub struct CompileArgs {
     pub components: Vec<PathBuf>,
 }
 
-/// Makes certificates for tls:// places: an authority, and the nodes that it vouches for
+/// Makes certificates for tls:// and quic:// places: an authority, and the nodes that it vouches for
 ///
 /// For development, and for networks that are small enough: whoever can read `ca.key` can be anybody. Keys are written
 /// so that their owner alone can read them. Prints which file is what; with `-o json` {"ok": {"certificate": FILE,

@@ -27,6 +27,7 @@ PLACE is one of
   tls://HOST:PORT/NAME  the same, where both ends show a certificate,
                         which must be for HOST, or for the node of
                         ?name=NODE: tls://10.0.0.7:7000/kv?name=kv-1
+  quic://HOST:PORT/NAME the same as tls://, over QUIC
   unix:///PATH#NAME     the same, on a Unix socket
   nats://HOST/NAME      one of those that serve NAME by way of a NATS
                         server; nats+tls:// over TLS. With files:
@@ -86,8 +87,8 @@ WHAT is everything if it is left out, or one of
   demo:kv               a package
   add                   a function at the root
 What is not allowed is refused: unauthorised. Without any --allow, whoever
-connects may call everything; at a tls:// address that is whoever has a
-certificate of the authority.";
+connects may call everything; at a tls:// or quic:// address that is
+whoever has a certificate of the authority.";
 
 /// How results and errors look; a macro, so that it can be a part of other texts.
 macro_rules! output {

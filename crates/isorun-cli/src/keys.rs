@@ -10,7 +10,7 @@ use isorun::{CredentialFiles, Credentials};
 use crate::exit::Failed;
 
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Certificates, for tls:// places")]
+#[command(next_help_heading = "Certificates, for tls:// and quic:// places")]
 pub struct KeyArgs {
     /// The certificate that peers are shown, and those between it and the authority's; PEM
     #[arg(long, value_name = "FILE", env = "ISORUN_CERT", hide_env_values = true)]

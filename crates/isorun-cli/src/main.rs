@@ -2,12 +2,12 @@
 //!
 //! - `isorun run APP.wasm` runs a component's command, or with `--invoke` one function. Each `--link IFACE=PLACE` says
 //!   where the code behind an import lives: `system:kv`, `local:FILE.wasm`, `tcp://HOST:PORT/NAME`,
-//!   `tls://HOST:PORT/NAME`.
+//!   `tls://HOST:PORT/NAME`, `quic://HOST:PORT/NAME`.
 //! - `isorun serve PROVIDER.wasm --listen tcp://127.0.0.1:7000` serves a component to other processes.
 //! - `isorun call PLACE CALL` calls what is served, without any component: the peer describes itself.
 //! - `isorun inspect FILE|PLACE` shows types as WIT; `isorun check APP.wasm` links and runs nothing.
 //! - `isorun compile FILE..` compiles components beforehand.
-//! - `isorun cert` makes certificates for `tls://` places.
+//! - `isorun cert` makes certificates for `tls://` and `quic://` places.
 //! - `isorun demo` runs one component in all three places and compares them.
 //!
 //! Results go to standard output as WAVE or JSON, and nothing else does, but where `serve` listens.

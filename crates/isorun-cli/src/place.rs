@@ -27,6 +27,7 @@ macro_rules! forms {
   fused:FILE.wasm       another component, made one with this one
   tcp://HOST:PORT/NAME  an instance that `isorun serve` serves there
   tls://HOST:PORT/NAME  the same, where both ends show a certificate
+  quic://HOST:PORT/NAME the same, over QUIC
   unix:///PATH#NAME     the same, on a Unix socket
   nats://HOST/NAME      one of those that serve NAME by way of a NATS server"
         )

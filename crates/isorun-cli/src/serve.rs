@@ -122,7 +122,7 @@ fn allowed(args: &ServeArgs) -> Result<(), Failed> {
         Some(allow) if !args.listen.authenticates() => {
             let (text, address) = (&allow.text, &args.listen);
             let why = "nobody can prove a name there";
-            Err(Failed::usage(format!("--allow {text}: at {address} {why}; listen at a tls:// address")))
+            Err(Failed::usage(format!("--allow {text}: at {address} {why}; listen at a tls:// or quic:// address")))
         }
         _ => Ok(()),
     }
