@@ -26,6 +26,9 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("isorun-transport-nats", &["isorun-core"]),
     ("isorun-conformance", &["isorun-core"]),
     ("isorun-simulator", &["isorun-core", "neopack", "neorpc"]),
+    // the same sources again, with faults in them
+    ("neorpc-planted", &["isorun-core", "neopack"]),
+    ("isorun-simulator-planted", &["isorun-core", "neopack", "neorpc-planted"]),
     // layer 3
     ("isorun-system", &["isorun-core", "isorun-security", "isorun-runtime"]),
     ("isorun-nodes", &["isorun-core", "isorun-ledger", "isorun-runtime"]),

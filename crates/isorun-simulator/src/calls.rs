@@ -7,6 +7,9 @@ use bytes::Bytes;
 use isorun_core::{BindRequest, CallContext, CallFailed, Failure, FunctionIndex, InstanceUid, Reply, Trace};
 use neorpc::{Connection, RequestId};
 
+#[cfg(planted)]
+use neorpc::planted::{Fault, has};
+
 use crate::application::{CallId, FUNCTIONS, Outgoing, ServeId};
 use crate::channel::{Binding, Channel, End, Pipe, Wait};
 use crate::plan::{BIND_US, CALL_US_MAX};
@@ -105,7 +108,13 @@ impl World {
         trace.id[..8].copy_from_slice(&(id.0 + 1).to_le_bytes());
         let mut fuel = Some(1 << 20);
         if let Some(parent) = parent {
+            #[cfg(planted)]
+            let asked = deadline;
             deadline = deadline.min(parent.deadline);
+            #[cfg(planted)]
+            if has(Fault::HopExtends) {
+                deadline = asked;
+            }
             chain.splice(0..0, parent.cx.chain.iter().copied());
             (trace, fuel) = (parent.cx.trace, parent.cx.fuel.map(|fuel| fuel / 2));
         }
@@ -135,7 +144,8 @@ impl World {
             tries: 0,
             maybe: None,
         });
-        self.promises.called(id, deadline, idempotent);
+        let within = within.and_then(|serve| self.serves.get(&serve)).map(|serve| serve.deadline);
+        self.promises.called(id, deadline, within, idempotent);
         self.after(deadline - self.now, Due::Deadline(id));
         self.proceed(id);
         Some(id)
@@ -358,6 +368,10 @@ impl World {
             Err(CallFailed { failure: Failure::Unknown { .. }, .. }) => call.idempotent,
             Ok(_) | Err(_) => false,
         };
+        #[cfg(planted)]
+        let may_again = may_again
+            || (has(Fault::UnknownMadeAgain)
+                && matches!(&result, Err(CallFailed { failure: Failure::Unknown { .. }, .. })));
         if may_again && call.tries + 1 < TRIES_MAX && now + rest < call.deadline {
             if let Err(failed @ CallFailed { failure: Failure::Unknown { .. }, .. }) = &result {
                 call.maybe = Some(failed.clone());
@@ -367,6 +381,10 @@ impl World {
             self.counts.again += 1;
             self.trace.note(now, || format!("call {} is made again in {rest} us: {}", id.0, told(&result)));
             return self.after(rest, Due::Again(id));
+        }
+        #[cfg(planted)]
+        if has(Fault::MaybeForgotten) {
+            call.maybe = None;
         }
         let result = match result {
             // An earlier time may have run, whatever became of the last.

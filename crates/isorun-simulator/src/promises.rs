@@ -86,7 +86,11 @@ impl Promises {
         }
     }
 
-    pub(crate) fn called(&mut self, call: CallId, deadline: u64, idempotent: bool) {
+    /// A call was made, within one that has time until `within`.
+    pub(crate) fn called(&mut self, call: CallId, deadline: u64, within: Option<u64>, idempotent: bool) {
+        if let Some(within) = within.filter(|within| *within < deadline) {
+            self.broken(format!("call {} has {} us more than the one it is made for", call.0, deadline - within));
+        }
         self.waiting.insert((deadline, call));
         self.runs.insert(call, (0, idempotent));
     }

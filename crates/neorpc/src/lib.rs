@@ -50,6 +50,8 @@ mod hello;
 mod id;
 mod limits;
 pub mod places;
+#[cfg(planted)]
+pub mod planted;
 pub mod retry;
 
 pub use bind::{BindFrame, BoundFrame, DescribeFrame, DescribedFrame, Description, FunctionTable};

@@ -93,6 +93,10 @@ impl Connection {
         if binding.0 >= self.next_binding {
             return Err(ProtocolError::NeverBound { binding });
         }
+        #[cfg(planted)]
+        if crate::planted::has(crate::planted::Fault::UnbindIgnored) {
+            return Ok(());
+        }
         // Given back twice means no more than once.
         if self.bindings.remove(&binding).is_some() {
             self.events.push_back(Event::Unbound { binding });
@@ -234,6 +238,8 @@ impl Connection {
                 self.give_up_arrival((id, Payload::Arguments));
                 return Ok(());
             }
+            #[cfg(planted)]
+            Some(Serving::Call { .. }) if crate::planted::has(crate::planted::Fault::ArgsStayCounted) => {}
             Some(Serving::Call { args_bytes }) => self.args_bytes -= args_bytes,
             Some(Serving::Bind { .. } | Serving::Describe) => {}
         }
@@ -281,6 +287,12 @@ impl Connection {
         } else if chunks {
             return self.outbox.push(Waiting::Reply(frame));
         } else {
+            #[cfg(planted)]
+            if crate::planted::has(crate::planted::Fault::AnsweredTwice)
+                && let Ok(bytes) = self.block.reply(&frame)
+            {
+                self.outbox.push_frame(bytes);
+            }
             match self.block.reply(&frame) {
                 Ok(bytes) => return self.outbox.push_frame(bytes),
                 Err(error) => error.to_string(),

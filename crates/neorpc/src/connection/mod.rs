@@ -277,7 +277,13 @@ impl Connection {
             let (bytes, request) = match waiting {
                 Waiting::Frame { bytes, request } => (bytes, request),
                 Waiting::Call { mut call, deadline, chunks } => {
+                    #[cfg(planted)]
+                    let issued_ms = call.with.deadline_ms;
                     call.with.deadline_ms = ms_until(deadline, now);
+                    #[cfg(planted)]
+                    if crate::planted::has(crate::planted::Fault::WaitNotCounted) {
+                        call.with.deadline_ms = issued_ms;
+                    }
                     if call.with.deadline_ms == 0 {
                         self.expire(call.id, now);
                         continue;
@@ -422,6 +428,11 @@ impl Connection {
     /// it is what tells *unknown* from *not sent*.
     pub fn taken(&mut self, frames: usize) {
         for _ in 0..frames {
+            #[cfg(planted)]
+            if crate::planted::has(crate::planted::Fault::TakenIgnored) {
+                self.outbox.taken();
+                continue;
+            }
             if let Some(pending) = self.outbox.taken().and_then(|id| self.pending.get_mut(&id)) {
                 pending.stage = Stage::Sent;
             }
@@ -493,6 +504,10 @@ impl Connection {
             State::Greeted { .. } | State::Listening { .. } => self.close("this end is going away", None),
             State::Open { .. } if matches!(self.leaving, Leaving::Not) => {
                 let last = self.last_incoming;
+                #[cfg(planted)]
+                if crate::planted::has(crate::planted::Fault::AwayDropsAccepted) {
+                    self.serving.clear();
+                }
                 self.leaving = match Frame::GoingAway(last).encode() {
                     Ok(frame) if self.agreed.going_away => {
                         self.outbox.push_frame(frame);
@@ -520,6 +535,10 @@ impl Connection {
 
     /// Whether a request came after this end said that it takes none: the other end knows that it was not served.
     fn is_past_last(&self, id: RequestId) -> bool {
+        #[cfg(planted)]
+        if crate::planted::has(crate::planted::Fault::AwayServesMore) {
+            return false;
+        }
         match self.leaving {
             Leaving::Said { last } => id > last,
             Leaving::Not | Leaving::Refusing => false,

@@ -165,6 +165,12 @@ impl Connection {
     fn issue(&mut self, now: Instant, asked: Asked, deadline: Instant) -> RequestId {
         let id = RequestId(self.next);
         self.next += 1;
+        #[cfg(planted)]
+        let deadline = if crate::planted::has(crate::planted::Fault::LateDeadline) {
+            deadline + Duration::from_millis(20)
+        } else {
+            deadline
+        };
         self.deadlines.insert(deadline, id);
         self.pending.insert(id, Pending { asked, stage: Stage::Queued, started: now });
         id
@@ -225,6 +231,8 @@ impl Connection {
         match self.asked(found, id)? {
             None => Ok(()),
             Some(Asked::Call) => {
+                #[cfg(planted)]
+                let id = self.planted_oldest().unwrap_or(id);
                 self.forget(id);
                 self.events.push_back(Event::Returned { id, result });
                 Ok(())
@@ -257,6 +265,10 @@ impl Connection {
     pub(super) fn expire(&mut self, id: RequestId, now: Instant) {
         let Some(pending) = self.forget(id) else { return };
         self.withdraw(id, pending.stage);
+        #[cfg(planted)]
+        if crate::planted::has(crate::planted::Fault::ExpiredStays) {
+            self.pending.insert(id, Pending { asked: pending.asked, stage: pending.stage, started: now });
+        }
         let waited = now.saturating_duration_since(pending.started).as_millis();
         let waited_ms = u64::try_from(waited).unwrap_or(u64::MAX);
         self.report(id, pending.asked, Failure::Deadline { waited_ms });
@@ -313,6 +325,13 @@ impl Connection {
         });
     }
 
+    #[cfg(planted)]
+    fn planted_oldest(&self) -> Option<RequestId> {
+        let calls = self.pending.iter().filter(|(_, pending)| matches!(pending.asked, Asked::Call));
+        let oldest = calls.map(|(id, _)| *id).min();
+        oldest.filter(|_| crate::planted::has(crate::planted::Fault::ReplyToOldest))
+    }
+
     fn forget(&mut self, id: RequestId) -> Option<Pending> {
         let pending = self.pending.remove(&id)?;
         self.deadlines.settle(&self.pending);
@@ -323,6 +342,10 @@ impl Connection {
 
     /// Takes a request's frame back, or tells the other end to stop.
     fn withdraw(&mut self, id: RequestId, stage: Stage) {
+        #[cfg(planted)]
+        if crate::planted::has(crate::planted::Fault::CancelNotWithdrawn) {
+            return;
+        }
         match stage {
             Stage::Queued => self.outbox.withdraw(id),
             Stage::Handed | Stage::Sent => {
