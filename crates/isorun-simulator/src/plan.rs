@@ -52,8 +52,9 @@ impl Plan {
                 frame_bytes_max: rng.usize(neorpc::FRAME_BYTES_MIN..200_000),
                 calls_max: rng.u32(1..12),
                 bindings_max: rng.u32(1..6),
-                window_bytes: rng.usize(neorpc::WINDOW_BYTES_MIN..neorpc::WINDOW_BYTES),
+                window_bytes: neorpc::WINDOW_BYTES_MIN,
             },
+            1 => neorpc::PeerLimits { window_bytes: neorpc::WINDOW_BYTES_MIN, ..neorpc::PeerLimits::default() },
             _ => neorpc::PeerLimits::default(),
         };
         Self {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use isorun_core::{CallContext, CallFailed, Failure, Reply};
-use neorpc::{Frame, Kind, RequestId};
+use neorpc::{ChunkFrame, Frame, Kind, Payload, RequestId};
 
 use crate::application::CallId;
 use crate::world::EndAt;
@@ -148,6 +148,12 @@ impl Promises {
                 self.grows(end, call.id);
                 self.call_handed((end, call.id), now, call.with.deadline_ms);
             }
+            Frame::CallInChunks(call) => {
+                self.grows(end, call.id);
+                self.call_handed((end, call.id), now, call.with.deadline_ms);
+            }
+            Frame::Chunk(chunk) => self.chunk_handed(end, chunk),
+            Frame::ReplyInChunks(reply) => self.answers(end, Kind::ReplyInChunks, reply.id),
             Frame::Bind(bind) => self.grows(end, bind.id),
             Frame::Describe(describe) => self.grows(end, describe.id),
             Frame::Reply(reply) => self.answers(end, Kind::Reply, reply.id),
@@ -194,6 +200,19 @@ impl Promises {
         } else if ms.saturating_mul(1000) > deadline.saturating_sub(now) {
             let left = deadline.saturating_sub(now);
             self.broken(format!("call {} was sent with {ms} ms and has {left} us left", call.0));
+        }
+    }
+
+    fn chunk_handed(&mut self, end: EndAt, chunk: &ChunkFrame) {
+        let ended = match chunk.of {
+            Payload::Arguments => {
+                let attempt = self.attempts.get_mut(&(end, chunk.id));
+                attempt.is_none_or(|attempt| attempt.handed.is_none() || attempt.ended.is_some())
+            }
+            Payload::Results => self.seen.get(&end).is_none_or(|seen| !seen.answered.contains(&chunk.id)),
+        };
+        if ended {
+            self.broken(format!("a chunk of the {:?} of request {} was sent, which had ended", chunk.of, chunk.id));
         }
     }
 

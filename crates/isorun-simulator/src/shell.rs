@@ -393,6 +393,12 @@ fn said(frame: &neorpc::Frame) -> String {
     let kind = frame.kind();
     match frame {
         Frame::Call(call) => format!("{kind} {} with {} ms", call.id, call.with.deadline_ms),
+        Frame::CallInChunks(call) => {
+            format!("{kind} {} with {} ms, {} bytes to come", call.id, call.with.deadline_ms, call.args_bytes)
+        }
+        Frame::ReplyInChunks(reply) => format!("{kind} {}, {} bytes to come", reply.id, reply.results_bytes),
+        Frame::Chunk(chunk) => format!("{kind} of the {:?} of {}", chunk.of, chunk.id),
+        Frame::Credit(credit) => format!("{kind} of {} bytes for {:?}", credit.bytes, credit.to),
         Frame::Bind(bind) => format!("{kind} {} of `{}`", bind.id, bind.instance),
         Frame::Bound(bound) => format!("{kind} {}", bound.id),
         Frame::Reply(reply) => format!("{kind} {}", reply.id),

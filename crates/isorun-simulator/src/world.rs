@@ -347,14 +347,17 @@ impl World {
         let closed = end.connection.is_closed();
         let wrong = if held.in_flight != waits {
             Some(format!("{} requests are in flight, {waits} are waited for", held.in_flight))
-        } else if held.in_service - held.arriving != asked && !closed {
-            Some(format!("{} requests are in service, {asked} came and have no answer", held.in_service))
+        } else if held.in_service - held.calls_arriving != asked && !closed {
+            let in_service = held.in_service - held.calls_arriving;
+            Some(format!("{in_service} requests are in service, {asked} came and have no answer"))
         } else if held.bindings != offered && !closed {
             Some(format!("{} bindings are held, {offered} were made and not given back", held.bindings))
-        } else if calls == 0 && held.args_bytes != 0 {
+        } else if calls + held.calls_arriving == 0 && held.args_bytes != 0 {
             Some(format!("{} bytes of arguments are held for no call", held.args_bytes))
-        } else if held.in_flight == 0 && held.timers != 0 {
+        } else if held.in_flight + held.calls_arriving == 0 && held.timers != 0 {
             Some(format!("{} deadlines are watched for no request", held.timers))
+        } else if held.in_flight + held.calls_arriving == 0 && held.arriving != 0 {
+            Some(format!("{} payloads come for no request", held.arriving))
         } else if held.queue_frames == 0 && held.queue_bytes != 0 {
             Some(format!("{} bytes wait in no frame", held.queue_bytes))
         } else {
@@ -382,7 +385,7 @@ impl World {
                 self.look_at((channel, side));
                 let end = self.end((channel, side));
                 let held = end.connection.held();
-                let busy = held.in_flight != 0 || held.in_service != 0 || held.queue_bytes > SIGNS_BYTES;
+                let busy = held.in_flight + held.in_service + held.arriving != 0 || held.queue_bytes > SIGNS_BYTES;
                 let lingers = end.stage == Stage::Lingering;
                 if end.stage != Stage::Gone && (busy || lingers || self.channels[channel].pipes[side].lost) {
                     let name = self.name((channel, side));
@@ -390,8 +393,26 @@ impl World {
                 }
                 self.release_all((channel, side));
             }
+            self.compare_credit(channel);
         }
         self.after(LEAVE_US, Due::Released);
+    }
+
+    /// What the one end may send is what the other takes.
+    fn compare_credit(&mut self, channel: usize) {
+        let Channel { ends, pipes, .. } = &self.channels[channel];
+        let sound = |side: usize| ends[side].is_usable() && !pipes[side].lost;
+        if !sound(0) || !sound(1) {
+            return;
+        }
+        for side in 0..2 {
+            let (credit, window) =
+                (ends[side].connection.held().credit_bytes, ends[1 - side].connection.held().window_bytes);
+            if credit != window {
+                let name = self.name((channel, side));
+                return self.promises.broken(format!("{name} may send {credit} bytes, of which {window} are taken"));
+            }
+        }
     }
 
     fn released(&mut self) {

@@ -31,6 +31,12 @@ pub enum Fault {
     UnbindIgnored,
     /// The bytes of a call that is withdrawn stay counted.
     BytesStayCounted,
+    /// A payload that is given up while it comes is kept.
+    ArrivalStays,
+    /// The credit for a chunk of what has ended is not given back.
+    CreditLost,
+    /// The chunks of a payload that is given up go on.
+    ChunksGoOn,
     /// What is unknown is made again, idempotent or not.
     UnknownMadeAgain,
     /// A call that may have run once, and was not sent the next time, counts as not sent.
@@ -41,7 +47,7 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 18] = [
         Self::TakenIgnored,
         Self::ReplyToOldest,
         Self::CancelNotWithdrawn,
@@ -54,6 +60,9 @@ impl Fault {
         Self::LateDeadline,
         Self::UnbindIgnored,
         Self::BytesStayCounted,
+        Self::ArrivalStays,
+        Self::CreditLost,
+        Self::ChunksGoOn,
         Self::UnknownMadeAgain,
         Self::MaybeForgotten,
         Self::HopExtends,

@@ -90,7 +90,12 @@ impl Arrivals {
         if !window.came(chunk.data.len()) {
             return Err(Trouble::OverCredit);
         }
-        give.extend(window.give_back().map(|credit| credit_frame(None, credit)));
+        let back = window.give_back();
+        #[cfg(planted)]
+        let back = back.filter(|_| {
+            !crate::planted::has(crate::planted::Fault::CreditLost) || self.arrivals.contains_key(&(chunk.id, chunk.of))
+        });
+        give.extend(back.map(|credit| credit_frame(None, credit)));
         let key = (chunk.id, chunk.of);
         let Some(arrival) = self.arrivals.get_mut(&key) else { return Ok(None) };
         if !arrival.window.came(chunk.data.len()) {
@@ -116,6 +121,12 @@ impl Arrivals {
     }
 
     fn remove(&mut self, key: Key, give: &mut Vec<CreditFrame>) -> Option<Arrival> {
+        #[cfg(planted)]
+        if crate::planted::has(crate::planted::Fault::ArrivalStays)
+            && self.arrivals.get(&key).is_some_and(|arrival| arrival.data.len() < arrival.size)
+        {
+            return None;
+        }
         let arrival = self.arrivals.remove(&key)?;
         match &arrival.begun {
             Begun::Call { cx, .. } => {
@@ -159,6 +170,16 @@ impl Arrivals {
     /// A call whose time is over at `now`.
     pub(super) fn overdue(&self, now: Instant) -> Option<RequestId> {
         self.due.first().filter(|(deadline, _)| *deadline <= now).map(|(_, id)| *id)
+    }
+
+    /// Deadlines that are watched.
+    pub(super) fn timers(&self) -> usize {
+        self.due.len()
+    }
+
+    /// What may still come, in bytes.
+    pub(super) fn window_bytes(&self) -> usize {
+        self.window.map_or(0, |window| window.left_bytes())
     }
 
     /// Forgets everything.

@@ -67,6 +67,11 @@ impl Window {
         self.left.take(bytes)
     }
 
+    /// What may still come, in bytes.
+    pub(super) fn left_bytes(&self) -> usize {
+        self.left.bytes
+    }
+
     /// What to give back: all that was used, once that is half of the window.
     pub(super) fn give_back(&mut self) -> Option<Credit> {
         let used = Credit { bytes: self.whole.bytes - self.left.bytes, frames: self.whole.frames - self.left.frames };

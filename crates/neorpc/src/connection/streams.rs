@@ -65,6 +65,11 @@ impl Streams {
         }
     }
 
+    /// What the other end takes on the whole connection, in bytes.
+    pub(super) fn credit_bytes(&self) -> usize {
+        self.credit.bytes
+    }
+
     pub(super) fn count(&self) -> usize {
         self.streams.len()
     }
@@ -81,6 +86,10 @@ impl Streams {
 
     /// Gives a payload up.
     pub(super) fn remove(&mut self, key: Key) {
+        #[cfg(planted)]
+        if crate::planted::has(crate::planted::Fault::ChunksGoOn) {
+            return;
+        }
         if let Some(stream) = self.streams.remove(&key) {
             self.sent(key.1, stream.rest.len());
             if self.ready.len() > 2 * self.streams.len() + SPARE {
