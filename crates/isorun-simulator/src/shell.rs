@@ -326,6 +326,7 @@ impl World {
                     link.end = None;
                 }
             }
+            Event::Refused { id, failure } => self.note_at(at, || format!("request {id} is declined: {failure}")),
             other => self.promises.broken(format!("nothing here leads to {other:?}")),
         }
     }

@@ -347,17 +347,17 @@ impl World {
         let closed = end.connection.is_closed();
         let wrong = if held.in_flight != waits {
             Some(format!("{} requests are in flight, {waits} are waited for", held.in_flight))
-        } else if held.in_service - held.calls_arriving != asked && !closed {
-            let in_service = held.in_service - held.calls_arriving;
+        } else if held.in_service - held.arriving != asked && !closed {
+            let in_service = held.in_service - held.arriving;
             Some(format!("{in_service} requests are in service, {asked} came and have no answer"))
         } else if held.bindings != offered && !closed {
             Some(format!("{} bindings are held, {offered} were made and not given back", held.bindings))
-        } else if calls + held.calls_arriving == 0 && held.args_bytes != 0 {
+        } else if calls + held.arriving == 0 && held.args_bytes != 0 {
             Some(format!("{} bytes of arguments are held for no call", held.args_bytes))
-        } else if held.in_flight + held.calls_arriving == 0 && held.timers != 0 {
+        } else if held.in_flight + held.arriving == 0 && held.timers != 0 {
             Some(format!("{} deadlines are watched for no request", held.timers))
-        } else if held.in_flight + held.calls_arriving == 0 && held.arriving != 0 {
-            Some(format!("{} payloads come for no request", held.arriving))
+        } else if held.in_flight + held.arriving == 0 && held.payloads != 0 {
+            Some(format!("{} payloads come for no request", held.payloads))
         } else if held.queue_frames == 0 && held.queue_bytes != 0 {
             Some(format!("{} bytes wait in no frame", held.queue_bytes))
         } else {
@@ -385,7 +385,7 @@ impl World {
                 self.look_at((channel, side));
                 let end = self.end((channel, side));
                 let held = end.connection.held();
-                let busy = held.in_flight + held.in_service + held.arriving != 0 || held.queue_bytes > SIGNS_BYTES;
+                let busy = held.in_flight + held.in_service + held.payloads != 0 || held.queue_bytes > SIGNS_BYTES;
                 let lingers = end.stage == Stage::Lingering;
                 if end.stage != Stage::Gone && (busy || lingers || self.channels[channel].pipes[side].lost) {
                     let name = self.name((channel, side));

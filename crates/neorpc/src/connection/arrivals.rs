@@ -157,6 +157,11 @@ impl Arrivals {
         }
     }
 
+    /// Payloads that are under way.
+    pub(super) fn len(&self) -> usize {
+        self.arrivals.len()
+    }
+
     /// Calls whose arguments are under way.
     pub(super) fn calls(&self) -> usize {
         self.due.len()
@@ -170,11 +175,6 @@ impl Arrivals {
     /// A call whose time is over at `now`.
     pub(super) fn overdue(&self, now: Instant) -> Option<RequestId> {
         self.due.first().filter(|(deadline, _)| *deadline <= now).map(|(_, id)| *id)
-    }
-
-    /// Deadlines that are watched.
-    pub(super) fn timers(&self) -> usize {
-        self.due.len()
     }
 
     /// What may still come, in bytes.
