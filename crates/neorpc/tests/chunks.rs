@@ -423,3 +423,55 @@ fn a_peer_of_the_first_release_gets_and_sends_whole_frames_only() {
     let error = ProtocolError::NotAnnounced { found: Kind::CallInChunks };
     assert_eq!(pair.inject(THERE, announced(9, binding, 1)), Err(error));
 }
+
+/// A call whose arguments have not all left when its binding is given back.
+fn unbound_early() -> (Pair, BindingId, RequestId) {
+    let (mut pair, binding) = Pair::bound();
+    let id = pair.call(HERE, binding, 1_000, large(MIB)).unwrap();
+    pair.hand_out(HERE, 2);
+    pair.ends[HERE].connection.unbind(binding);
+    pair.hand_out(HERE, 1);
+    pair.take(HERE, 3);
+    for _ in 0..3 {
+        pair.deliver(THERE).unwrap();
+    }
+    assert_eq!(pair.event(THERE), None, "neither the call nor the unbind yet");
+    assert_eq!(pair.ends[THERE].connection.held().bindings, 1);
+    (pair, binding, id)
+}
+
+#[test]
+fn a_call_that_is_arriving_when_its_binding_is_given_back_is_made() {
+    let (mut pair, binding, id) = unbound_early();
+    pair.flow();
+    assert_eq!(arrived(&mut pair, THERE), (id, large(MIB)));
+    assert_eq!(pair.event(THERE), Some(Event::Unbound { binding }));
+    assert!(pair.ends[THERE].connection.answer_call(id, reply(Bytes::new())));
+    pair.flow();
+    assert!(matches!(pair.event(HERE), Some(Event::Returned { result: Ok(_), .. })));
+    assert_eq!(pair.ends[THERE].connection.held().bindings, 0);
+}
+
+#[test]
+fn a_binding_that_was_given_back_goes_with_the_call_that_never_arrives() {
+    let (mut pair, binding, id) = unbound_early();
+    pair.ends[HERE].connection.cancel(id);
+    pair.flow();
+    assert_eq!(pair.event(THERE), Some(Event::Unbound { binding }));
+    assert_eq!(pair.event(THERE), None);
+
+    let (mut pair, binding, _) = unbound_early();
+    pair.advance(2_000);
+    assert_eq!(pair.event(THERE), Some(Event::Unbound { binding }), "the time of the call is over");
+    assert_eq!(pair.ends[THERE].connection.held().bindings, 0);
+}
+
+#[test]
+fn nothing_new_is_called_through_a_binding_that_was_given_back() {
+    let (mut pair, binding, _) = unbound_early();
+    let late = pair.call(HERE, binding, 1_000, Bytes::new()).unwrap();
+    pair.flow();
+    let events: Vec<Event> = std::iter::from_fn(|| pair.event(HERE)).collect();
+    let refused = |event: &Event| matches!(event, Event::Returned { id, result: Err(_) } if *id == late);
+    assert!(events.iter().any(refused), "{events:?}");
+}

@@ -167,6 +167,14 @@ impl Arrivals {
         self.due.len()
     }
 
+    /// Whether arguments of a call through `binding` are under way.
+    pub(super) fn come_for(&self, binding: BindingId) -> bool {
+        self.arrivals.values().any(|arrival| match &arrival.begun {
+            Begun::Call { binding: through, .. } => *through == binding,
+            Begun::Reply { .. } => false,
+        })
+    }
+
     /// When the first call is to be given up.
     pub(super) fn due(&self) -> Option<Instant> {
         self.due.first().map(|(deadline, _)| *deadline)

@@ -42,7 +42,7 @@ impl Connection {
             in_flight: self.pending.len(),
             in_service: self.serving.len(),
             arriving: self.arrivals.calls(),
-            bindings: self.bindings.len(),
+            bindings: self.bindings.len() + self.given_back.len(),
             args_bytes: self.args_bytes,
             payloads: self.arrivals.len(),
             queue_frames: self.waiting_frames(),

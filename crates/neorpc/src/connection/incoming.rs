@@ -73,7 +73,8 @@ impl Connection {
         }
         let binds = self.serving.values().filter(|serving| matches!(serving, Serving::Bind { .. })).count();
         let bindings_max = self.limits.bindings_max;
-        let refusal = if self.bindings.len() + binds >= bindings_max as usize || self.next_binding == u32::MAX {
+        let held = self.bindings.len() + self.given_back.len();
+        let refusal = if held + binds >= bindings_max as usize || self.next_binding == u32::MAX {
             Some(overloaded("bindings of a connection", u64::from(bindings_max)))
         } else {
             self.room(0).err()
@@ -99,9 +100,22 @@ impl Connection {
         }
         // Given back twice means no more than once.
         if self.bindings.remove(&binding).is_some() {
-            self.events.push_back(Event::Unbound { binding });
+            self.given_back.push(binding);
+            self.let_go();
         }
         Ok(())
+    }
+
+    /// Tells of the bindings that were given back, but for those through which a call is still arriving: it was made before.
+    fn let_go(&mut self) {
+        let Self { given_back, arrivals, events, .. } = self;
+        given_back.retain(|binding| {
+            let stays = arrivals.come_for(*binding);
+            if !stays {
+                events.push_back(Event::Unbound { binding: *binding });
+            }
+            stays
+        });
     }
 
     pub(super) fn incoming_describe(&mut self, describe: DescribeFrame) -> Result<(), ProtocolError> {
@@ -185,6 +199,7 @@ impl Connection {
             *serving = Serving::Call { args_bytes: args.len() };
             self.events.push_back(Event::IncomingCall { id, binding, function, cx, args });
         }
+        self.let_go();
     }
 
     /// The time of a call is over before its arguments arrived.
@@ -196,6 +211,7 @@ impl Connection {
             let waited_ms = u64::try_from(waited).unwrap_or(u64::MAX);
             self.put_failure(id, Failure::Deadline { waited_ms }.into());
         }
+        self.let_go();
     }
 
     /// Whether a call can be taken.
@@ -236,6 +252,7 @@ impl Connection {
             Some(Serving::Arriving { args_bytes, .. }) => {
                 self.args_bytes -= args_bytes;
                 self.give_up_arrival((id, Payload::Arguments));
+                self.let_go();
                 return Ok(());
             }
             #[cfg(planted)]

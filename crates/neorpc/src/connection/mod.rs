@@ -82,6 +82,8 @@ pub struct Connection {
     args_bytes: usize,
     /// How many functions each binding that we serve has.
     bindings: HashMap<BindingId, u32>,
+    /// Those that were given back while arguments for them were still coming.
+    given_back: Vec<BindingId>,
     next_binding: u32,
 }
 
@@ -169,6 +171,7 @@ impl Connection {
             serving: HashMap::new(),
             args_bytes: 0,
             bindings: HashMap::new(),
+            given_back: Vec::new(),
             next_binding: 0,
         }
     }
@@ -639,6 +642,7 @@ impl Connection {
         }
         self.serving.clear();
         self.bindings.clear();
+        self.given_back.clear();
         self.args_bytes = 0;
         let mut ids: Vec<RequestId> = self.pending.keys().copied().collect();
         ids.sort_unstable();
