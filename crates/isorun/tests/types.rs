@@ -10,8 +10,8 @@ use std::sync::Arc;
 use common::{bounded, serve_channel, wat_guest};
 use isorun::wasmtime::component::Linker;
 use isorun::{
-    HostState, InstanceHandle, LocalInstance, Runtime, Serving, SystemComponent, TcpTransport, TcpTransportListener,
-    Val, wasmtime,
+    Budget, HostState, InstanceHandle, LocalInstance, Runtime, Serving, SystemComponent, TcpTransport,
+    TcpTransportListener, Val, wasmtime,
 };
 use isorun_ledger::testing::Noise;
 use isorun_runtime::testing::random_val;
@@ -144,4 +144,22 @@ async fn every_type_through_the_host() {
     let app = runtime.load(wat_guest("types-app")).unwrap();
     let names = app.ledger().import(Some(INTERFACE)).unwrap().functions.iter().map(|f| f.name.clone()).collect();
     every_type(&runtime.builder(&app).link_system(INTERFACE, Echo(names)).instantiate().await.unwrap(), 6).await;
+}
+
+#[tokio::test]
+async fn sixteen_mebibytes_of_text_go_through_tcp_where_the_budgets_allow_it() {
+    let budget = Budget { hostcall_fuel: 64 << 20, max_memory_bytes: 256 << 20, ..Budget::default() };
+    let (far, near) = (Runtime::new().unwrap(), Runtime::new().unwrap());
+    let component = far.load(wat_guest("types-provider")).unwrap();
+    far.builder(&component).budget(budget.clone()).register_as("types").instantiate().await.unwrap();
+    let listener = TcpTransportListener::bind("127.0.0.1:0").await.unwrap();
+    let transport = Arc::new(TcpTransport::new(&isorun::Listener::address(&listener)).unwrap());
+    tokio::spawn(async move { far.serve(Box::new(listener)).await });
+    let app = near.load(wat_guest("types-app")).unwrap();
+    let app = near.builder(&app).budget(budget).link_remote("*", transport, "types").instantiate().await.unwrap();
+    let text = |bytes: usize| vec![Val::String("abcdefg\n".repeat(bytes / 8))];
+    let most = text(16 << 20);
+    assert!(bounded(app.exec("echo-string", &most)).await.unwrap() == most);
+    let failed = bounded(app.exec("echo-string", &text(21 << 20))).await.unwrap_err().to_string();
+    assert!(failed.contains("20971520"), "{failed}");
 }

@@ -77,9 +77,7 @@ fn line(line: &str) -> Line {
             let (at, what) = said(event);
             Line::Event { at, what }
         }
-        ("both:", wait) => {
-            Line::Wait(Duration::from_millis(wait.strip_prefix("wait ").unwrap().parse().unwrap()))
-        }
+        ("both:", wait) => Line::Wait(Duration::from_millis(wait.strip_prefix("wait ").unwrap().parse().unwrap())),
         ("together:", steps) => Line::Step(steps.split(" | ").map(said).collect()),
         _ => Line::Step(vec![said(line)]),
     }

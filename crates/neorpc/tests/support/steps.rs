@@ -126,7 +126,9 @@ pub fn say(event: Event) -> String {
             let (fuel, chain) = (cx.fuel.map_or("unbounded".to_owned(), |fuel| fuel.to_string()), cx.chain.len());
             let (function, trace) = (function.0, cx.trace.id[0]);
             let bytes = args.len();
-            format!("asked to call {id}, {binding}.{function}, fuel {fuel}, chain {chain}, trace {trace}, {bytes} bytes")
+            format!(
+                "asked to call {id}, {binding}.{function}, fuel {fuel}, chain {chain}, trace {trace}, {bytes} bytes"
+            )
         }
         Event::IncomingCancelled { id } => format!("asked to cancel {id}"),
         Event::GoingAway => "told that the other end goes".to_owned(),
