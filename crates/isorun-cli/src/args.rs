@@ -282,7 +282,7 @@ pub struct CompileArgs {
     pub components: Vec<PathBuf>,
 }
 
-/// Makes certificates for tls:// and quic:// places: an authority, and the nodes that it vouches for
+/// Makes certificates for places where both ends show one: an authority, and its nodes
 ///
 /// For development, and for networks that are small enough: whoever can read `ca.key` can be anybody. Keys are written
 /// so that their owner alone can read them. Prints which file is what; with `-o json` {"ok": {"certificate": FILE,
