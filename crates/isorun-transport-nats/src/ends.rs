@@ -115,11 +115,18 @@ impl Ends {
     }
 
     /// The halves of the end that was asked: `first` is a frame that came with the request.
+    ///
+    /// Its status goes out at once, so that one who asked and is gone again takes no place.
     pub(crate) fn accepted(window: Window, first: Bytes) -> Arc<Self> {
         let ends = Self::new(window, false);
-        if !first.is_empty() {
-            ends.lock().data(0, false, first);
+        {
+            let mut state = ends.lock();
+            state.owes = true;
+            if !first.is_empty() {
+                state.data(0, false, first);
+            }
         }
+        ends.work.notify_one();
         ends
     }
 

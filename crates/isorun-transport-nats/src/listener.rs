@@ -247,7 +247,7 @@ impl Answers {
         let Ok(room) = self.give.try_reserve() else {
             return refuse(&request, 429, "too many wait to be accepted").await;
         };
-        let server = self.server.from_now_on();
+        let server = self.server.for_a_channel();
         let back = server.client.new_inbox();
         let Ok(inbox) = server.client.subscribe(back.clone()).await else { return };
         let accept = Note::Accept { window: WINDOW, inbox: back.clone() }.encode();

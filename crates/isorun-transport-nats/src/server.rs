@@ -124,14 +124,14 @@ impl Server {
     }
 
     /// The same for one channel, which from now on misses nothing.
-    pub(crate) fn from_now_on(&self) -> Self {
+    pub(crate) fn for_a_channel(&self) -> Self {
         let mut same = self.clone();
         same.connects = connects(&self.client);
         same.lost = self.losses.borrow().count;
         same
     }
 
-    /// Whether the connection is there, and has been since [`from_now_on`](Self::from_now_on).
+    /// Whether the connection is there, and has been since [`for_a_channel`](Self::for_a_channel).
     pub(crate) fn is_whole(&self) -> bool {
         self.is_up() && connects(&self.client) == self.connects
     }
@@ -140,7 +140,7 @@ impl Server {
         self.client.connection_state() == State::Connected
     }
 
-    /// Ends when the connection goes, or has gone since [`from_now_on`](Self::from_now_on).
+    /// Ends when the connection goes, or has gone since [`for_a_channel`](Self::for_a_channel).
     pub(crate) async fn lost(&mut self) {
         let lost = self.lost;
         // An error says that nobody tells any more: the connection has ended for good.

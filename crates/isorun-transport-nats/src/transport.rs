@@ -63,7 +63,7 @@ impl NatsTransport {
         let mut kept = self.server.lock().await;
         if let Some(server) = &*kept {
             if server.is_up_again().await {
-                return Ok(server.from_now_on());
+                return Ok(server.for_a_channel());
             }
             // Its task may have gone with a runtime that ended: another one is tried, once.
             *kept = None;
@@ -71,7 +71,7 @@ impl NatsTransport {
         let server = Server::connect(self.address.server(), &self.options, "isorun").await;
         let server = server.map_err(|cause| self.unreachable(cause))?;
         *kept = Some(server.clone());
-        Ok(server.from_now_on())
+        Ok(server.for_a_channel())
     }
 
     /// A channel; one that says something at once is asked for only once.

@@ -73,6 +73,7 @@ impl Drop for NatsServer {
 
 /// Runs it, and reads from its own words where it listens.
 fn run(folder: &TempDir) -> (Child, u16) {
+    #[expect(clippy::zombie_processes, reason = "whoever gets it waits for it")]
     let mut process = Command::new("nats-server")
         .arg("-c")
         .arg(folder.path().join("nats.conf"))
@@ -89,13 +90,15 @@ fn run(folder: &TempDir) -> (Child, u16) {
         if let Some((_, address)) = line.split_once("Listening for client connections on ") {
             port = address.rsplit(':').next().and_then(|port| port.trim().parse().ok());
         }
-        if line.contains("Server is ready") {
+        let ready = line.contains("Server is ready");
+        said.push(line);
+        if ready && let Some(port) = port {
             // It may say more, and must not wait for a reader.
             std::thread::spawn(move || lines.for_each(drop));
-            return (process, port.expect("it says where it listens"));
+            return (process, port);
         }
-        said.push(line);
     }
     let _ = process.kill();
+    let _ = process.wait();
     panic!("nats-server did not start: {said:#?}");
 }
