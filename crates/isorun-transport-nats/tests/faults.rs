@@ -281,6 +281,9 @@ const OPEN: u8 = 1;
 const ACCEPT: u8 = 2;
 const WHOLE: u8 = 3;
 const PART: u8 = 4;
+const STATUS: u8 = 5;
+const FIN: u8 = 6;
+const GONE: u8 = 7;
 
 /// A message of a frame.
 fn data(kind: u8, number: u64, bytes: &[u8]) -> Vec<u8> {
@@ -305,10 +308,10 @@ async fn a_gap_a_repetition_and_too_much_end_a_channel_and_not_another() {
     let cases: [(&str, Vec<Vec<u8>>); 9] = [
         ("a gap", vec![data(WHOLE, 2, b"x")]),
         ("a repetition", vec![data(WHOLE, 0, b"x")]),
-        ("a count of what never came", vec![[&[5][..], &9_u64.to_le_bytes(), &[0; 16]].concat()]),
-        ("a receipt for what was never sent", vec![[&[5][..], &1_u64.to_le_bytes(), &[9; 16]].concat()]),
-        ("an end that leaves something out", vec![[&[6][..], &7_u64.to_le_bytes()].concat()]),
-        ("a frame after the end", vec![[&[6][..], &1_u64.to_le_bytes()].concat(), data(WHOLE, 1, b"x")]),
+        ("a count of what never came", vec![[&[STATUS][..], &9_u64.to_le_bytes(), &[0; 16]].concat()]),
+        ("a receipt for what was never sent", vec![[&[STATUS][..], &1_u64.to_le_bytes(), &[9; 16]].concat()]),
+        ("an end that leaves something out", vec![[&[FIN][..], &7_u64.to_le_bytes()].concat()]),
+        ("a frame after the end", vec![[&[FIN][..], &1_u64.to_le_bytes()].concat(), data(WHOLE, 1, b"x")]),
         ("nothing", vec![vec![]]),
         ("an unknown kind", vec![vec![99; 20]]),
         (
@@ -360,6 +363,43 @@ async fn parts_without_end_are_refused_at_the_largest_frame() {
 }
 
 #[tokio::test]
+async fn a_window_is_taken_unread_and_one_more_is_not() {
+    let server = NatsServer::start();
+    let mut listener = listen(&server).await;
+    let mut rogue = Rogue::at(&server).await;
+    let bytes = usize::try_from(WINDOW_BYTES).unwrap() / 32;
+    for (count, size) in [(WINDOW_MESSAGES as usize, 1), (32, bytes)] {
+        for over in [0, 1] {
+            let (mut far, far_inbox) = rogue.open(&mut listener).await;
+            let messages = std::iter::repeat_n(size, count).chain(std::iter::repeat_n(1, over));
+            for (number, size) in (0..).zip(messages) {
+                rogue.write(&far_inbox, &data(WHOLE, number, &vec![7; size])).await;
+            }
+            if over > 0 {
+                // It ends before anything is read.
+                rogue.see(&[GONE]).await;
+            } else {
+                rogue.write(&far_inbox, &[&[FIN][..], &(count as u64).to_le_bytes()].concat()).await;
+            }
+            let (found, error) = within(recv_all(far.as_mut())).await;
+            assert_eq!((found.len(), error.is_some()), (count, over > 0), "{error:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_who_asks_for_a_channel_and_is_gone_again_takes_no_place() {
+    let server = NatsServer::start();
+    let mut listener = listen(&server).await;
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let open = [&[OPEN][..], b"isorun\0\x01", &[255; 12]].concat();
+    client.publish_with_reply("isorun.kv", "nobody.listens", open.into()).await.unwrap();
+    client.flush().await.unwrap();
+    let mut far = within(accept(&mut listener)).await.unwrap();
+    assert!(is_lost(&within(recv(far.as_mut())).await));
+}
+
+#[tokio::test]
 async fn an_empty_frame_is_refused() {
     let server = NatsServer::start();
     let mut listener = listen(&server).await;
@@ -377,7 +417,7 @@ async fn an_end_within_a_frame_is_a_loss_and_one_between_frames_an_end() {
     let server = NatsServer::start();
     let mut listener = listen(&server).await;
     let mut rogue = Rogue::at(&server).await;
-    for kind in [6, 7] {
+    for kind in [FIN, GONE] {
         for (parts, cut_short) in [(vec![WHOLE, PART], true), (vec![PART, WHOLE], false)] {
             let (mut far, far_inbox) = rogue.open(&mut listener).await;
             for (number, part) in (0..).zip(&parts) {
@@ -427,7 +467,7 @@ async fn a_message_that_was_lost_last_does_not_go_unnoticed() {
     let server = NatsServer::start();
     let (rogue, (_near, mut far), (near_inbox, far_inbox), _listener) = overheard(&server).await;
     // What `near` says next of what it has sent is one more than came: as if the last had been dropped on its way.
-    let status = [&[5][..], &2_u64.to_le_bytes(), &[0; 16]].concat();
+    let status = [&[STATUS][..], &2_u64.to_le_bytes(), &[0; 16]].concat();
     rogue.client.publish_with_reply(far_inbox, near_inbox, status.into()).await.unwrap();
     assert!(is_lost(&within(recv(far.as_mut())).await));
 }
