@@ -23,7 +23,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("isorun-transport-local", &["isorun-core"]),
     ("isorun-transport-tcp", &["isorun-core", "isorun-net", "isorun-tls"]),
     ("isorun-transport-quic", &["isorun-core", "isorun-net", "isorun-tls"]),
-    ("isorun-transport-nats", &["isorun-core"]),
+    ("isorun-transport-nats", &["isorun-core", "isorun-net"]),
     ("isorun-conformance", &["isorun-core"]),
     ("isorun-simulator", &["isorun-core", "neopack", "neorpc"]),
     // the same sources again, with faults in them

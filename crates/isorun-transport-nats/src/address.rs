@@ -1,11 +1,9 @@
 //! `nats://HOST[:PORT][/NAME]`, parsed once.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
-/// Longest name of a host, in bytes: what DNS allows.
-const HOST_BYTES_MAX: usize = 253;
+use isorun_net::{HostPort, HostPortError};
 
 /// Longest name of an instance, in bytes: it must fit a subject, in which a byte may take three.
 pub const NAME_BYTES_MAX: usize = 200;
@@ -28,17 +26,8 @@ pub const PORT_DEFAULT: u16 = 4222;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct NatsServer {
-    host: Host,
-    port: u16,
+    host_port: HostPort,
     tls: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Host {
-    Ip(IpAddr),
-    /// `localhost`, which is this machine whatever a name server says.
-    Localhost,
-    Name(Box<str>),
 }
 
 /// What is served under a name by way of a NATS server: `nats://HOST[:PORT]/NAME`.
@@ -95,11 +84,7 @@ impl NatsServer {
     /// Whether only this machine can reach it: true for a loopback address and for `localhost`.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
-        match &self.host {
-            Host::Ip(ip) => ip.to_canonical().is_loopback(),
-            Host::Localhost => true,
-            Host::Name(_) => false,
-        }
+        self.host_port.is_loopback()
     }
 
     /// Whether the way to the server is encrypted, and the server has to prove its name.
@@ -121,22 +106,13 @@ impl NatsServer {
 
     /// As the client library wants it.
     pub(crate) fn url(&self) -> String {
-        let Self { host, port, tls: _ } = self;
-        match host {
-            Host::Ip(ip) => format!("nats://{}", SocketAddr::new(*ip, *port)),
-            Host::Localhost => format!("nats://localhost:{port}"),
-            Host::Name(name) => format!("nats://{name}:{port}"),
-        }
+        format!("nats://{}", self.host_port)
     }
 }
 
 impl fmt::Display for NatsServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let url = self.url();
-        match url.strip_prefix("nats") {
-            Some(rest) if self.tls => write!(f, "nats+tls{rest}"),
-            _ => f.write_str(&url),
-        }
+        write!(f, "{}://{}", if self.tls { "nats+tls" } else { "nats" }, self.host_port)
     }
 }
 
@@ -200,41 +176,18 @@ fn server(address: &str, tls: bool, text: &str) -> Result<NatsServer, NatsAddres
     if text.contains('@') {
         return Err(NatsAddressError::Credentials);
     }
-    let no_host = || NatsAddressError::Host { address: clipped(address) };
-    let no_port = || NatsAddressError::Port { address: clipped(address) };
-    let (host, port) = match text.strip_prefix('[') {
-        Some(rest) => {
-            let (ip, rest) = rest.split_once(']').ok_or_else(no_host)?;
-            let ip = ip.parse::<Ipv6Addr>().map_err(|_| no_host())?;
-            let port = if rest.is_empty() { None } else { Some(rest.strip_prefix(':').ok_or_else(no_port)?) };
-            (Host::Ip(ip.into()), port)
-        }
-        None => {
-            let (host, port) = text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port)));
-            (parse_host(host).ok_or_else(no_host)?, port)
-        }
+    let has_port = text.rsplit(']').next().is_some_and(|after| after.contains(':'));
+    let with_port = if has_port { text.to_owned() } else { format!("{text}:{PORT_DEFAULT}") };
+    let host_port = match with_port.parse::<HostPort>() {
+        // A port that means any is for listening, and nobody listens here but the server.
+        Ok(host_port) if host_port.port() == 0 => Err(HostPortError::Port),
+        parsed => parsed,
     };
-    let port = match port {
-        None => PORT_DEFAULT,
-        // `u16::from_str` takes a sign, an address does not.
-        Some(port) if port.bytes().all(|byte| byte.is_ascii_digit()) => {
-            port.parse().ok().filter(|port| *port != 0).ok_or_else(no_port)?
-        }
-        Some(_) => return Err(no_port()),
-    };
-    Ok(NatsServer { host, port, tls })
-}
-
-fn parse_host(host: &str) -> Option<Host> {
-    if let Ok(ip) = host.parse::<Ipv4Addr>() {
-        return Some(Host::Ip(ip.into()));
+    match host_port {
+        Ok(host_port) => Ok(NatsServer { host_port, tls }),
+        Err(HostPortError::Port) => Err(NatsAddressError::Port { address: clipped(address) }),
+        Err(_) => Err(NatsAddressError::Host { address: clipped(address) }),
     }
-    if host.eq_ignore_ascii_case("localhost") {
-        return Some(Host::Localhost);
-    }
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-    let named = !host.is_empty() && host.len() <= HOST_BYTES_MAX && host.bytes().all(plain);
-    named.then(|| Host::Name(host.into()))
 }
 
 /// Where connections to `name` are asked for: one name, one subject, and one token of it.
@@ -288,7 +241,7 @@ mod tests {
         for text in ["", "127.0.0.1", "tcp://a", "tls://a", "NATS//a"] {
             check(text, Err(NatsAddressError::Scheme { address: text.to_owned() }));
         }
-        let long = format!("nats://{}", "a".repeat(HOST_BYTES_MAX + 1));
+        let long = format!("nats://{}", "a".repeat(254));
         for text in ["nats://", "nats:///", "nats://:1", "nats://[kv]", "nats://[::1", "nats://a b", &long] {
             let found = text.parse::<NatsServer>();
             assert!(matches!(found, Err(NatsAddressError::Host { .. })), "{text}: {found:?}");

@@ -14,7 +14,7 @@ use isorun_conformance::drive::{accept, close, frame, frames, recv, recv_all, se
 use isorun_core::{Channel, FRAME_BYTES_MAX, Transport, TransportError};
 use isorun_transport_nats::{
     Announcement, BACKLOG_MAX, FRESH_MS, NatsOptions, NatsServer as Server, NatsTransport, NatsTransportListener,
-    Provider, WINDOW_BYTES, discover,
+    Provider, WINDOW_BYTES, WINDOW_MESSAGES, discover,
 };
 use server::NatsServer;
 
