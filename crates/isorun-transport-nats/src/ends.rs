@@ -92,6 +92,8 @@ pub(crate) struct State {
     ask: bool,
     /// It was, and has not been heard since.
     asked: bool,
+    /// It answered: the next frame may be begun, however late this end gets to it.
+    answered: bool,
     /// It asked.
     owes: bool,
 }
@@ -154,6 +156,7 @@ impl Ends {
             heard: Instant::now(),
             ask: false,
             asked: false,
+            answered: false,
             owes: false,
         };
         Arc::new(Self { state: Mutex::new(state), work: Notify::new() })
@@ -172,6 +175,7 @@ impl State {
         }
         self.heard = Instant::now();
         if std::mem::take(&mut self.asked) {
+            self.answered = true;
             self.sender.wake_by_ref();
         }
         match note {
@@ -255,7 +259,7 @@ impl State {
 
     /// Whether the other end was heard just now; where not, it is asked, and whoever sends is woken by its answer.
     fn is_fresh(&mut self, work: &Notify) -> bool {
-        if !self.asks || self.heard.elapsed() < Duration::from_millis(FRESH_MS) {
+        if !self.asks || self.answered || self.heard.elapsed() < Duration::from_millis(FRESH_MS) {
             return true;
         }
         if !self.asked {
@@ -399,6 +403,7 @@ impl Sender {
         }
         let part = |state: &mut State| {
             let number = state.sent;
+            state.answered = false;
             state.sent += 1;
             state.sent_bytes += size as u64;
             Note::Data { number, goes_on: size < frame.len(), bytes: frame.slice(..size) }
