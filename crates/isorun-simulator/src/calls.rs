@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use isorun_core::{BindRequest, CallContext, CallFailed, Failure, FunctionIndex, InstanceUid, Reply, Trace};
+use neorpc::places::{Others, PlaceIndex};
+use neorpc::retry::{Next, Retry, RetryPolicy, Stage as Tried};
 use neorpc::{Connection, RequestId};
 
 #[cfg(planted)]
@@ -18,8 +20,8 @@ use crate::world::{Due, EndAt, Mail, World};
 /// How often a call is made, at most.
 const TRIES_MAX: u32 = 4;
 
-/// The first wait before a call is made again, at most, in microseconds; it doubles.
-const AGAIN_US: u64 = 8_000;
+/// The first pause before a call is made again, in milliseconds: calls here have little time.
+const PAUSE_MS: u64 = 3;
 
 /// A call or a describe of a host.
 #[derive(Debug)]
@@ -37,9 +39,8 @@ pub(crate) struct Call {
     idempotent: bool,
     within: Option<ServeId>,
     stage: Stage,
-    tries: u32,
-    /// One time that it was made may have run.
-    maybe: Option<CallFailed>,
+    /// What became of the times that it was made and failed.
+    retry: Option<Retry>,
 }
 
 #[derive(Debug)]
@@ -141,8 +142,7 @@ impl World {
             idempotent,
             within,
             stage: Stage::Waiting,
-            tries: 0,
-            maybe: None,
+            retry: None,
         });
         let within = within.and_then(|serve| self.serves.get(&serve)).map(|serve| serve.deadline);
         self.promises.called(id, deadline, within, idempotent);
@@ -233,7 +233,7 @@ impl World {
         link.dialing = false;
         link.end = None;
         for call in std::mem::take(&mut link.waiting) {
-            self.failed(call, Failure::NotSent { cause: cause.to_owned() });
+            self.failed(call, Tried::Bind, Failure::NotSent { cause: cause.to_owned() });
         }
     }
 
@@ -274,7 +274,7 @@ impl World {
             None => {
                 let instance = call.instance.clone();
                 match end.connection.bind(now, &instance, &want(), bind_until) {
-                    Err(failure) => self.failed(id, failure),
+                    Err(failure) => self.failed(id, Tried::Bind, failure),
                     Ok(bind) => {
                         end.waits.insert(bind, Wait::Bind { instance: instance.clone() });
                         end.bound.insert(instance, Binding::Asked { id: bind, waiting: vec![id] });
@@ -287,7 +287,7 @@ impl World {
 
     fn asked(&mut self, id: CallId, at: EndAt, asked: Result<RequestId, Failure>, args: &Bytes) {
         match asked {
-            Err(failure) => self.failed(id, failure),
+            Err(failure) => self.failed(id, Tried::Call, failure),
             Ok(request) => {
                 let end = self.end_mut(at);
                 end.waits.insert(request, Wait::Call(id));
@@ -325,7 +325,7 @@ impl World {
                     other => Failure::NotSent { cause: format!("no binding: {other}") },
                 };
                 for call in waiting {
-                    self.failed(call, failure.clone());
+                    self.failed(call, Tried::Bind, failure.clone());
                 }
             }
         }
@@ -344,55 +344,44 @@ impl World {
             self.promises.attempt_ended((at, request), &result);
         }
         if self.get(id).stage == Stage::Asked(at, request) {
-            self.ended(id, result);
+            self.ended(id, Tried::Call, result);
         } else {
             self.promises.broken(format!("request {request} ended for call {}, which does not wait for it", id.0));
         }
     }
 
-    fn failed(&mut self, id: CallId, failure: Failure) {
-        self.ended(id, Err(failure.into()));
+    fn failed(&mut self, id: CallId, tried: Tried, failure: Failure) {
+        self.ended(id, tried, Err(failure.into()));
     }
 
     /// One time that a call was made has ended: that was it, or it is made again.
-    fn ended(&mut self, id: CallId, result: Result<Reply, CallFailed>) {
-        let now = self.now;
-        let tries = self.get(id).tries.min(TRIES_MAX);
-        let rest = self.rng.u64(0..AGAIN_US << tries);
+    fn ended(&mut self, id: CallId, tried: Tried, result: Result<Reply, CallFailed>) {
+        let failed = match result {
+            Err(failed) if !self.get(id).is_over() => failed,
+            Ok(reply) => return self.over(id, Ok(reply)),
+            Err(_) => return,
+        };
+        let (now, seed) = (self.instant(), self.seed);
+        let base = self.instant_at(0);
         let call = self.get(id);
-        if call.is_over() {
-            return;
-        }
-        let may_again = match &result {
-            Err(CallFailed { failure: Failure::NotSent { .. }, .. }) => true,
-            Err(CallFailed { failure: Failure::Unknown { .. }, .. }) => call.idempotent,
-            Ok(_) | Err(_) => false,
-        };
+        let until = call.context(base).deadline;
+        let policy = RetryPolicy { idempotent: call.idempotent, pause_ms_min: PAUSE_MS, ..RetryPolicy::tries(TRIES_MAX) };
         #[cfg(planted)]
-        let may_again = may_again
-            || (has(Fault::UnknownMadeAgain)
-                && matches!(&result, Err(CallFailed { failure: Failure::Unknown { .. }, .. })));
-        if may_again && call.tries + 1 < TRIES_MAX && now + rest < call.deadline {
-            if let Err(failed @ CallFailed { failure: Failure::Unknown { .. }, .. }) = &result {
-                call.maybe = Some(failed.clone());
+        let policy = RetryPolicy { idempotent: policy.idempotent || has(Fault::UnknownMadeAgain), ..policy };
+        let retry = call.retry.get_or_insert_with(|| Retry::new(policy, seed ^ id.0));
+        let failure = match retry.failed(now, until, PlaceIndex(0), tried, &failed.failure, Others::None) {
+            Next::After(pause) => {
+                let us = u64::try_from(pause.as_micros()).unwrap_or(u64::MAX);
+                call.stage = Stage::Resting;
+                self.counts.again += 1;
+                self.trace.note(self.now, || format!("call {} is made again in {us} us: {failed}", id.0));
+                return self.after(us, Due::Again(id));
             }
-            call.tries += 1;
-            call.stage = Stage::Resting;
-            self.counts.again += 1;
-            self.trace.note(now, || format!("call {} is made again in {rest} us: {}", id.0, told(&result)));
-            return self.after(rest, Due::Again(id));
-        }
-        #[cfg(planted)]
-        if has(Fault::MaybeForgotten) {
-            call.maybe = None;
-        }
-        let result = match result {
-            // An earlier time may have run, whatever became of the last.
-            Err(CallFailed { failure: Failure::NotSent { .. } | Failure::Refused(_), .. }) if call.maybe.is_some() => {
-                call.maybe.take().map_or_else(|| Err(Failure::Cancelled.into()), Err)
-            }
-            result => result,
+            #[cfg(planted)]
+            Next::Elsewhere | Next::GiveUp if has(Fault::MaybeForgotten) => failed.failure,
+            Next::Elsewhere | Next::GiveUp => retry.conclude(failed.failure, |_| "its only place"),
         };
+        let result = Err(CallFailed { failure, fuel_used: failed.fuel_used });
         self.over(id, result);
     }
 

@@ -31,7 +31,7 @@ pub enum Fault {
     UnbindIgnored,
     /// The bytes of a call that is withdrawn stay counted.
     BytesStayCounted,
-    /// A payload that is given up while it comes is kept.
+    /// Results that are given up while they come are kept.
     ArrivalStays,
     /// The credit for a chunk of what has ended is not given back.
     CreditLost,

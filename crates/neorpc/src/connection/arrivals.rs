@@ -123,6 +123,7 @@ impl Arrivals {
     fn remove(&mut self, key: Key, give: &mut Vec<CreditFrame>) -> Option<Arrival> {
         #[cfg(planted)]
         if crate::planted::has(crate::planted::Fault::ArrivalStays)
+            && key.1 == Payload::Results
             && self.arrivals.get(&key).is_some_and(|arrival| arrival.data.len() < arrival.size)
         {
             return None;
