@@ -7,7 +7,7 @@ use bytes::Bytes;
 use isorun_core::{BindRequest, CallContext, CallFailed, Failure, FunctionIndex, InstanceUid, Reply, Trace};
 use neorpc::places::{Others, PlaceIndex};
 use neorpc::retry::{Next, Retry, RetryPolicy, Stage as Tried};
-use neorpc::{Connection, RequestId};
+use neorpc::{Connection, FEATURE_CHUNKS, FEATURE_GOING_AWAY, RequestId};
 
 #[cfg(planted)]
 use neorpc::planted::{Fault, has};
@@ -16,6 +16,9 @@ use crate::application::{CallId, FUNCTIONS, Outgoing, ServeId};
 use crate::channel::{Binding, Channel, End, Pipe, Wait};
 use crate::plan::{BIND_US, CALL_US_MAX};
 use crate::world::{Due, EndAt, Mail, World};
+
+/// Two connections in so many are to an end of an earlier release.
+const EARLIER: u32 = 16;
 
 /// How often a call is made, at most.
 const TRIES_MAX: u32 = 4;
@@ -217,7 +220,12 @@ impl World {
         let far = End::new(to, Connection::accept(self.instant(), limits));
         let delay_us = self.rng.u64(self.plan.delay_us.0..=self.plan.delay_us.1);
         let pipes = [Pipe::default(), Pipe::default()];
-        self.channels.push(Channel { ends: [near, far], pipes, delay_us, faulted: false });
+        let lacks = match self.rng.u32(..EARLIER) {
+            0 => vec![FEATURE_CHUNKS],
+            1 => vec![FEATURE_CHUNKS, FEATURE_GOING_AWAY],
+            _ => Vec::new(),
+        };
+        self.channels.push(Channel { ends: [near, far], pipes, delay_us, faulted: false, lacks });
         self.counts.channels += 1;
         self.hosts[host].links.entry(to).or_default().end = Some((channel, 0));
         self.trace.note(self.now, || format!("h{host}: opened #{channel} to h{to}, {delay_us} us away"));
@@ -365,7 +373,8 @@ impl World {
         let base = self.instant_at(0);
         let call = self.get(id);
         let until = call.context(base).deadline;
-        let policy = RetryPolicy { idempotent: call.idempotent, pause_ms_min: PAUSE_MS, ..RetryPolicy::tries(TRIES_MAX) };
+        let policy =
+            RetryPolicy { idempotent: call.idempotent, pause_ms_min: PAUSE_MS, ..RetryPolicy::tries(TRIES_MAX) };
         #[cfg(planted)]
         let policy = RetryPolicy { idempotent: policy.idempotent || has(Fault::UnknownMadeAgain), ..policy };
         let retry = call.retry.get_or_insert_with(|| Retry::new(policy, seed ^ id.0));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use isorun_core::Failure;
-use neorpc::{BindingId, Connection, RequestId};
+use neorpc::{BindingId, Connection, Frame, RequestId};
 
 use crate::application::{CallId, ServeId};
 
@@ -17,6 +17,21 @@ pub(crate) struct Channel {
     pub(crate) delay_us: u64,
     /// Something happened to it that may end it, so that calls over it may become unknown.
     pub(crate) faulted: bool,
+    /// Features that neither end lists, as if one were of an earlier release.
+    pub(crate) lacks: Vec<&'static str>,
+}
+
+impl Channel {
+    /// What an end of an earlier release would have said instead.
+    pub(crate) fn without_what_it_lacks(&self, hello: Bytes) -> Bytes {
+        match Frame::decode(&hello) {
+            Ok(Frame::Hello(mut said)) if !self.lacks.is_empty() => {
+                said.features.retain(|feature| !self.lacks.contains(&feature.as_str()));
+                Frame::Hello(said).encode().unwrap_or(hello)
+            }
+            Ok(_) | Err(_) => hello,
+        }
+    }
 }
 
 /// One direction.
@@ -25,6 +40,8 @@ pub(crate) struct Pipe {
     /// When each frame arrives; they never overtake one another.
     pub(crate) frames: VecDeque<(u64, Bytes)>,
     pub(crate) bytes: usize,
+    /// Its first frame, the hello, was put in.
+    pub(crate) begun: bool,
     /// When the last frame that was put in arrives.
     pub(crate) last: u64,
     /// What has not arrived never will, and what is put in neither.

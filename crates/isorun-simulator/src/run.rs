@@ -168,11 +168,13 @@ pub struct Broken {
     pub trace: Vec<String>,
     /// How many lines came before those.
     pub before: usize,
+    /// How to see it again.
+    pub again: String,
 }
 
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, promise, trace, before } = self;
+        let Self { seed, promise, trace, before, again } = self;
         if *before > 0 {
             writeln!(f, "({before} lines before)")?;
         }
@@ -180,7 +182,7 @@ impl fmt::Display for Broken {
             writeln!(f, "{line}")?;
         }
         writeln!(f, "seed {seed}: {promise}")?;
-        write!(f, "once more, with all that happens: cargo xtask simulate --seed {seed} --trace")
+        write!(f, "once more, with all that happens: {again}")
     }
 }
 
@@ -196,17 +198,12 @@ pub fn simulate(
     make: &dyn Fn(&Setup) -> Box<dyn Application>,
 ) -> Result<Counts, Box<Broken>> {
     let quiet = if options.trace_all { Trace::told() } else { Trace::default() };
-    once(seed, options, make, quiet).or_else(|_| {
+    once(seed, options, make, quiet).map_err(|_| {
         // The same again, this time for people.
-        match once(seed, options, make, Trace::keeping(options.trace_lines)) {
-            Err(broken) => Err(broken),
-            Ok(_) => Err(Box::new(Broken {
-                seed,
-                promise: "broken once and kept the next time: the application is not the same for the same seed".into(),
-                trace: Vec::new(),
-                before: 0,
-            })),
-        }
+        once(seed, options, make, Trace::keeping(options.trace_lines)).err().unwrap_or_else(|| {
+            let twice = "broken once and kept the next time: the application is not the same for the same seed";
+            Box::new(broken(seed, twice.to_owned()))
+        })
     })
 }
 
@@ -215,7 +212,11 @@ pub fn simulate(
 /// # Errors
 /// As [`simulate`].
 pub fn simulate_workload(seed: u64, options: &Options) -> Result<Counts, Box<Broken>> {
-    simulate(seed, options, &|setup| Box::new(Workload::new(*setup)))
+    simulate(seed, options, &|setup| Box::new(Workload::new(*setup))).map_err(|mut broken| {
+        let faults = if options.faults { "" } else { " --no-faults" };
+        broken.again = format!("cargo xtask simulate --seed {seed} --trace{faults}");
+        broken
+    })
 }
 
 /// Runs `count` seeds from `first` on, on all processors, up to the first that breaks; `each` hears how many are done.
@@ -283,8 +284,11 @@ fn once(
         Ok(Err(violation)) => violation.0,
         Err(panic) => format!("a panic: {}", said(&*panic)),
     };
-    let before = world.trace.dropped;
-    Err(Box::new(Broken { seed, promise, trace: world.trace.into_lines(), before }))
+    Err(Box::new(Broken { before: world.trace.dropped, trace: world.trace.into_lines(), ..broken(seed, promise) }))
+}
+
+fn broken(seed: u64, promise: String) -> Broken {
+    Broken { seed, promise, trace: Vec::new(), before: 0, again: format!("seed {seed} with `Options::trace_all`") }
 }
 
 fn said(panic: &(dyn Any + Send)) -> &str {

@@ -188,6 +188,8 @@ impl World {
     /// The channel takes a frame.
     fn put(&mut self, (channel, side): EndAt, frame: bytes::Bytes) {
         let jitter = self.rng.u64(0..=self.plan.jitter_us);
+        let said_hello = std::mem::replace(&mut self.channels[channel].pipes[side].begun, true);
+        let frame = if said_hello { frame } else { self.channels[channel].without_what_it_lacks(frame) };
         let ends = &self.channels[channel].ends;
         let healed = self.partitioned(ends[0].host, ends[1].host).unwrap_or(0);
         let carried = frame.len() as u64 / self.plan.bytes_per_us;
@@ -375,6 +377,10 @@ impl World {
 
     /// Has an end go away.
     pub(crate) fn leave(&mut self, at: EndAt) {
+        if self.channels[at.0].lacks.contains(&neorpc::FEATURE_GOING_AWAY) {
+            // The other end can't be told: a call of its may cross the end of the connection.
+            self.channels[at.0].faulted = true;
+        }
         let end = self.end_mut(at);
         if end.stage == Stage::Running && !end.leaving {
             end.leaving = true;

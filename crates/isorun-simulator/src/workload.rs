@@ -266,15 +266,13 @@ impl Application for Workload {
                 host.answer(call, Ok(Reply { results, fuel_used: 3 }));
                 self.next_in_line(host);
             }
-            Some(Timer::LineOver(call)) => {
-                if self.line.iter().any(|(waiting, _)| *waiting == call) {
-                    self.line.retain(|(waiting, _)| *waiting != call);
-                    let instance = INSTANCES[0].to_owned();
-                    let waited_ms = LINE_US / 1000;
-                    host.answer(call, Err(Failure::from(Refusal::Busy { instance, waited_ms }).into()));
-                }
+            Some(Timer::LineOver(call)) if self.line.iter().any(|(waiting, _)| *waiting == call) => {
+                self.line.retain(|(waiting, _)| *waiting != call);
+                let instance = INSTANCES[0].to_owned();
+                let waited_ms = LINE_US / 1000;
+                host.answer(call, Err(Failure::from(Refusal::Busy { instance, waited_ms }).into()));
             }
-            None => {}
+            Some(Timer::LineOver(_)) | None => {}
         }
     }
 }

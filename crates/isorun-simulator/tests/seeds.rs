@@ -10,7 +10,7 @@ fn check(first: u64, count: u64, options: &Options) -> Counts {
 #[test]
 fn a_thousand_seeds_keep_every_promise() {
     let counts = check(0, 1000, &Options::default());
-    println!("{counts}");
+    eprintln!("{counts}");
     // Nothing is checked where nothing happens.
     let Counts { returned, not_sent, unknown, refused, failed, deadline, cancelled, again, faults, .. } = counts;
     for (what, count) in [
