@@ -483,7 +483,10 @@ impl GroupBound {
                 return Outcome::Skipped;
             }
             None => match timeout_at(cx.deadline.into(), self.shared.ready(at, bound, true)).await {
-                Ok(Ok(live)) => live,
+                Ok(Ok(live)) => {
+                    self.shared.probed(at, Ok(()));
+                    live
+                }
                 Ok(Err(failure)) => {
                     place.end(Mark::Lost, Some(&failure));
                     return Outcome::Unbound(at, failure);
@@ -496,6 +499,7 @@ impl GroupBound {
             },
         };
         if self.shared.is_elsewhere(at) {
+            // Only where it was not known to whom the link is bound: the call goes there.
             place.end(Mark::Nothing, None);
             return Outcome::Moved(at);
         }

@@ -231,6 +231,12 @@ impl Places {
         self.places.get(place.0).is_some_and(|place| place.state == State::Up)
     }
 
+    /// Whether the place is left out; one that was never tried is not.
+    #[must_use]
+    pub fn is_out(&self, place: PlaceIndex) -> bool {
+        self.places.get(place.0).is_some_and(|place| place.state != State::Up && place.outs > 0)
+    }
+
     /// Calls that are at the place.
     #[must_use]
     pub fn in_flight(&self, place: PlaceIndex) -> u32 {
@@ -334,7 +340,7 @@ impl Places {
     /// The places that a call was not made at.
     #[must_use]
     pub fn others(&self, tried: &Tried) -> Others {
-        if self.sticky && self.home.is_some_and(|home| self.is_up(home)) {
+        if self.sticky && self.home.is_some_and(|home| !self.is_out(home)) {
             return Others::None;
         }
         let mut others = Others::None;
@@ -348,10 +354,10 @@ impl Places {
         others
     }
 
-    /// Where a link is bound to, as long as that takes calls.
+    /// Where a link is bound to, as long as that is not left out.
     fn at_home(&self, tried: &Tried) -> Option<PlaceIndex> {
         let home = self.home.filter(|_| self.sticky)?;
-        (self.is_up(home) && !tried.contains(home)).then_some(home)
+        (!self.is_out(home) && !tried.contains(home)).then_some(home)
     }
 
     fn any(&mut self, now: Instant, tried: &Tried) -> Option<PlaceIndex> {
@@ -393,7 +399,7 @@ impl Places {
         let out = Duration::from_millis(ms + self.random.u64(..=ms / 2));
         let was = place.state;
         place.growth = place.growth.saturating_add(1);
-        place.outs = place.outs.wrapping_add(1);
+        place.outs = place.outs.wrapping_add(1).max(1);
         (place.failures, place.answers) = (0, 0);
         place.state = State::Out { until: now.checked_add(out).unwrap_or(now), probing: false };
         (was == State::Up).then_some(Change::Out(out))

@@ -39,6 +39,8 @@ pub struct House {
     pub bounds_alive: AtomicUsize,
     /// Another hash than the caller's: bind is refused.
     pub changed: std::sync::atomic::AtomicBool,
+    /// What it says of that.
+    pub keeps_state: Mutex<Option<bool>>,
 }
 
 impl House {
@@ -51,6 +53,7 @@ impl House {
             binds: AtomicUsize::new(0),
             bounds_alive: AtomicUsize::new(0),
             changed: false.into(),
+            keeps_state: Mutex::new(None),
         })
     }
 }
@@ -89,6 +92,10 @@ impl Callee for Rooms {
 
     fn describe(&self) -> BoxFuture<'_, Result<Bytes, Failure>> {
         Box::pin(async { Ok(Bytes::from_static(b"ledger")) })
+    }
+
+    fn keeps_state(&self) -> Option<bool> {
+        *self.0.keeps_state.lock()
     }
 }
 
