@@ -110,9 +110,12 @@ fn tokio() -> Result<Runtime, Error> {
     Ok(Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?)
 }
 
+/// Commands that may wait: the conductor waits for the answer to each.
+const COMMANDS_MAX: usize = 16;
+
 /// Lines from a thread of their own, so that the end of the conductor is noticed in the middle of a batch.
 fn commands() -> mpsc::Receiver<String> {
-    let (sender, receiver) = mpsc::channel();
+    let (sender, receiver) = mpsc::sync_channel(COMMANDS_MAX);
     std::thread::spawn(move || {
         for line in stdin().lock().lines().map_while(Result::ok) {
             if sender.send(line).is_err() {

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use benches::Function;
@@ -18,6 +18,9 @@ const ANSWER_MAX: Duration = Duration::from_secs(10 * SECONDS_MAX as u64);
 /// How long a process may take to end by itself, once its stdin has.
 const END_MAX: Duration = Duration::from_secs(2);
 
+/// Lines of a child that may wait to be read; then it waits too.
+const LINES_MAX: usize = 64;
+
 /// A child process that answers lines.
 struct Child {
     name: &'static str,
@@ -29,7 +32,7 @@ struct Child {
 impl Child {
     fn start(name: &'static str, command: &mut Command) -> Result<Self, Error> {
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        let (sender, lines) = channel();
+        let (sender, lines) = sync_channel(LINES_MAX);
         let (stdin, stdout) = (process.stdin.take(), process.stdout.take());
         std::thread::spawn(move || {
             for line in stdout.into_iter().flat_map(|stdout| BufReader::new(stdout).lines()).map_while(Result::ok) {

@@ -4,13 +4,16 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 /// How long anything may take here; a loaded machine with an unoptimised build needs seconds.
 const LIMIT: Duration = Duration::from_secs(120);
+
+/// Lines that a child may write without being read: more than any test makes it write.
+const LINES_MAX: usize = 10_000;
 
 /// A prebuilt guest.
 pub fn prebuilt(name: &str) -> String {
@@ -161,7 +164,7 @@ pub fn isorun<S: AsRef<str>>(args: &[S]) -> Done {
 }
 
 fn lines(pipe: Option<impl Read + Send + 'static>) -> Receiver<String> {
-    let (sender, receiver) = channel();
+    let (sender, receiver) = sync_channel(LINES_MAX);
     if let Some(pipe) = pipe {
         std::thread::spawn(move || {
             let mut pipe = BufReader::new(pipe);
