@@ -820,8 +820,9 @@ struct Counted<'a>(&'a AtomicUsize);
 
 impl<'a> Counted<'a> {
     fn up_to(count: &'a AtomicUsize, max: usize) -> Option<Self> {
-        let taken = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < max).then_some(n + 1));
-        taken.is_ok().then_some(Self(count))
+        let taken = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < max).then(|| n + 1));
+        // Made only where a place was taken: it gives one back when it goes.
+        taken.is_ok().then(|| Self(count))
     }
 }
 
