@@ -104,7 +104,7 @@ pub enum Refusal {
     Busy {
         /// The instance's name.
         instance: String,
-        /// How long the call waited, in milliseconds; 0 if the queue was full.
+        /// How long the call waited, in milliseconds; 0 if the queue was full, or too long for its time.
         waited_ms: u64,
     },
     /// The call came back to an instance that waits for it.

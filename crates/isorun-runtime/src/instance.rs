@@ -3,6 +3,7 @@
 mod driver;
 mod short;
 mod tally;
+mod usual;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -29,6 +30,7 @@ use self::short::Quick;
 pub(crate) use self::short::ShortWay;
 pub use self::tally::InstanceCounts;
 use self::tally::Tally;
+use self::usual::Usual;
 use crate::direct::{ConcurrentFunc, DirectFunc};
 use crate::interpreted::{self, Ended};
 use crate::linker::LinkedComponent;
@@ -133,6 +135,7 @@ struct Shared {
     in_flight: AtomicUsize,
     tally: Tally,
     quick: Quick,
+    usual: Usual,
     /// Whether the component has `async` functions.
     is_concurrent: bool,
     /// Where a singleton has `async` exports: the way to the task that has its store.
@@ -225,6 +228,7 @@ impl Instance {
             in_flight: AtomicUsize::new(0),
             tally: Tally::default(),
             quick: Quick::new(is_leaf),
+            usual: Usual::default(),
             is_concurrent,
             driver,
             wall: Duration::from_millis(budget.wall_ms),
@@ -613,7 +617,18 @@ impl Shared {
         permit.map_err(|_| Fault::Bug { detail: "a pool without places".into() }.into())
     }
 
+    /// Calls that it serves at once.
+    fn places(&self) -> usize {
+        match self.serving {
+            Serving::Singleton { .. } => 1,
+            Serving::Pool { size: places, .. } | Serving::PerCall { at_once_max: places } => places,
+        }
+    }
+
     /// Waits in the queue, for as long as its bounds allow.
+    ///
+    /// A call that would not come to its end in time, by what calls here usually take, is refused at once, and so is one
+    /// whose turn comes too late.
     async fn wait<T>(
         &self,
         deadline_at: Instant,
@@ -625,8 +640,25 @@ impl Shared {
         let busy = |waited_ms| Failure::from(Refusal::Busy { instance: self.name.to_string(), waited_ms });
         let _place = Counted::up_to(&self.waiting, queue_max).ok_or_else(|| busy(0))?;
         let until = started + Duration::from_millis(queue_ms);
+        // Where waiting would be for nothing, that is said at once: work that comes too late is taken from those whose
+        // time is not over.
+        let ahead = self.waiting.load(Ordering::Relaxed).saturating_sub(1);
+        if let (Some(wait), Some(call)) = (self.usual.wait(ahead, self.places()), self.usual.call())
+            && (past(started, wait, until) || past(started, usual::with_margin(wait.saturating_add(call)), deadline_at))
+        {
+            return Err(busy(0));
+        }
         match timeout_at(until.min(deadline_at).into(), free).await {
-            Ok(free) => Ok(free),
+            Ok(free) => {
+                let now = Instant::now();
+                if now >= deadline_at {
+                    return Err(deadline(started));
+                }
+                if self.usual.call().is_some_and(|call| past(now, call, deadline_at)) {
+                    return Err(busy(u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)));
+                }
+                Ok(free)
+            }
             Err(_) if deadline_at < until => Err(deadline(started)),
             Err(_) => Err(busy(queue_ms)),
         }
@@ -678,11 +710,13 @@ impl Shared {
         if let Err(error) = begin(&mut live.store, self.uid, cx, allowance) {
             return (Err(Failure::from(Fault::Bug { detail: format!("{error:#}") }).into()), false);
         }
+        let started = Instant::now();
         let wall_until = live.store.data().call.wall_until();
         let ended = match timeout_at(wall_until.into(), self.enter(live, at, args)).await {
             Ok(ended) => ended,
             Err(_) => Err(Ended::Inside(live.store.data().call.out_of_time(), None)),
         };
+        self.usual.note(started.elapsed());
         // Only a store that was never made ready has no account.
         let fuel_used = match settle(&mut live.store.as_context_mut()) {
             Ok(()) => live.store.data().call.spent(),
@@ -737,6 +771,11 @@ impl Shared {
     fn packed(&self) -> &Bytes {
         self.packed.get_or_init(|| self.ledger.exports_only().pack().into())
     }
+}
+
+/// Whether it is later than `limit`, so long after `start`.
+fn past(start: Instant, after: Duration, limit: Instant) -> bool {
+    start.checked_add(after).is_none_or(|then| then > limit)
 }
 
 impl Callee for Instance {
