@@ -165,6 +165,9 @@ fn protocol_reason_of(error: &ProtocolError) -> &'static str {
             "never issued"
         }
         ProtocolError::IdNotGrowing { .. } => "reused id",
+        ProtocolError::OverCredit { .. } | ProtocolError::Overrun { .. } | ProtocolError::PayloadSize { .. } => {
+            "chunks"
+        }
         ProtocolError::NotReading { .. } => "not reading",
         ProtocolError::Silent { .. } => "silent",
         _ => "protocol",

@@ -3,6 +3,7 @@
 //! `cargo run --release -p isorun-rpc --example hostile` does the same with more of it, and measures.
 #![cfg(target_os = "linux")]
 
+#[allow(dead_code, reason = "the measurement uses the times that it notes")]
 mod honest;
 mod house;
 mod probes;
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use honest::Honest;
 use house::Server;
-use probes::PROBES;
+use probes::{HONEST, PROBES};
 
 /// What one probe may make the server hold, in bytes.
 const GROWTH_BYTES_MAX: u64 = 64 << 20;
@@ -29,7 +30,7 @@ fn serves() {
 }
 
 fn check(name: &str) {
-    let probe = PROBES.iter().find(|probe| probe.name == name).expect("a probe of that name");
+    let probe = PROBES.iter().chain([&HONEST]).find(|probe| probe.name == name).expect("a probe of that name");
     let server = Server::start(&["--exact", "serves", "--nocapture"]);
     let honest = Honest::start(&server.address, Duration::from_millis(1));
     server.forget_peak();
@@ -45,6 +46,11 @@ fn check(name: &str) {
     assert!(said.contains(probe.logged), "{name}: nothing of `{}` in {said}", probe.logged);
     assert!(log.len() < LINES_MAX, "{name}: {} lines, the last {:?}", log.len(), log.last());
     println!("{name}: {}: {} KiB, {} lines", probe.promise, growth >> 10, log.len());
+}
+
+#[test]
+fn calls_as_fast_as_they_can_be_made_harm_nobody() {
+    check(HONEST.name);
 }
 
 macro_rules! probes {
@@ -75,6 +81,7 @@ probes! {
     calls_that_are_cancelled_at_once_leave_nothing: "10^6 call + cancel pairs",
     a_thousand_slow_writers_cost_themselves_alone: "1,000 slow writers",
     half_an_argument_holds_what_arrived: "half an argument held open",
+    chunks_that_break_their_word_hold_nothing: "chunks that break their word",
     answers_that_nobody_reads_are_bounded: "replies never read",
     sixteen_mib_are_taken_or_refused: "16 MiB of bytes",
     arguments_of_other_types_are_refused: "arguments of other types",

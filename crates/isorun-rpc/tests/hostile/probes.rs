@@ -5,7 +5,8 @@ use std::thread::JoinHandle;
 use bytes::Bytes;
 use isorun_core::{CallFailed, Failure, FunctionIndex, Refusal, Reply};
 use neorpc::{
-    BindingId, BoundFrame, DescribeFrame, DescribedFrame, FailureFrame, Frame, FunctionTable, ReplyFrame, RequestId,
+    BindingId, BoundFrame, CallFrame, CallInChunksFrame, ChunkFrame, DescribeFrame, DescribedFrame, FailureFrame,
+    Frame, FunctionTable, Payload, ReplyFrame, RequestId,
 };
 
 use super::house::{ECHO, NEVER, STRICT};
@@ -25,6 +26,10 @@ pub struct Probe {
 
 /// Largest frame that a peer takes, in bytes.
 const FRAME_BYTES_MAX: usize = neorpc::FRAME_BYTES_MAX;
+
+/// No probe, but what any of them is to be held against: the processor's other users are honest.
+pub const HONEST: Probe =
+    Probe { name: "none: an honest client at full speed", promise: "answered", logged: "", attack: honest };
 
 /// All of them.
 pub const PROBES: &[Probe] = &[
@@ -90,6 +95,12 @@ pub const PROBES: &[Probe] = &[
         attack: half_arguments,
     },
     Probe {
+        name: "chunks that break their word",
+        promise: "closed, with the reason; what is too large or too much is refused, and its chunks are dropped",
+        logged: "come to more than",
+        attack: chunks,
+    },
+    Probe {
         name: "replies never read",
         promise: "calls are refused once too much waits, then the connection closes",
         logged: "overloaded",
@@ -139,6 +150,14 @@ pub const PROBES: &[Probe] = &[
         attack: away,
     },
 ];
+
+fn honest(address: &str, times: usize) -> Vec<Raw> {
+    let mut raw = Raw::greeted(address);
+    let answers = raw.drain();
+    many(&mut raw, times / 10, |id| framed(&call(id, ECHO, vec![7; 64])));
+    ended(raw, answers);
+    Vec::new()
+}
 
 fn lengths(address: &str, _: usize) -> Vec<Raw> {
     let boundaries = (0..=64).map(|bit| 1_u128 << bit);
@@ -298,18 +317,58 @@ fn half_arguments(address: &str, _: usize) -> Vec<Raw> {
     raws
 }
 
+fn chunks(address: &str, _: usize) -> Vec<Raw> {
+    // More than may be under way, of one argument and of many.
+    for claim in [16 << 20, 1 << 20] {
+        let mut raw = Raw::greeted(address);
+        let answers = raw.drain();
+        let chunks = |id| [in_chunks(id, claim), chunk(id, 64 << 10).repeat(16)].concat();
+        // Whether it is cut off depends on how soon credit is given; that nothing is kept does not.
+        let _ = (2..200).find(|id| !raw.say(&chunks(*id)));
+        ended(raw, answers);
+    }
+    // More than was announced, nothing at all, and chunks of what nobody announced.
+    for said in [[in_chunks(2, 1), chunk(2, 2)].concat(), in_chunks(2, 0), chunk(7, 1), chunk(0, 1)] {
+        let mut raw = Raw::greeted(address);
+        raw.say(&said);
+        assert!(raw.is_closed_by_the_other_end());
+    }
+    // Each is refused; the connection stays.
+    let mut raw = Raw::greeted(address);
+    for id in 2..64 {
+        assert!(raw.say(&in_chunks(id, u64::MAX >> (id - 2).min(38))));
+        let answer = raw.hear().expect("a refusal");
+        assert!(matches!(Frame::decode(&answer), Ok(Frame::Failure(_))));
+    }
+    // Half of a large argument, within its credit, and then nothing.
+    assert!(raw.say(&[in_chunks(64, 16 << 20), chunk(64, 64 << 10).repeat(8)].concat()));
+    vec![raw]
+}
+
+/// Announces a call of `echo` with so many bytes of arguments.
+fn in_chunks(id: u64, args_bytes: u64) -> Vec<u8> {
+    let Frame::Call(call) = call(id, ECHO, vec![]) else { return Vec::new() };
+    let CallFrame { id, binding, function, with, args: _ } = call;
+    framed(&Frame::CallInChunks(CallInChunksFrame { id, binding, function, with, args_bytes }))
+}
+
+fn chunk(id: u64, size: usize) -> Vec<u8> {
+    framed(&Frame::Chunk(ChunkFrame { id: RequestId(id), of: Payload::Arguments, data: vec![7; size].into() }))
+}
+
 fn unread(address: &str, times: usize) -> Vec<Raw> {
-    let mut raws: Vec<Raw> = Vec::new();
-    for size in [FRAME_BYTES_MAX - 1024, 64 << 10, 64] {
+    let mut last = None;
+    for size in [64, 64 << 10, FRAME_BYTES_MAX - 1024] {
+        drop(last.take());
         let mut raw = Raw::greeted(address);
         for id in 2..=times as u64 {
             if !raw.say(&framed(&call(id, ECHO, vec![7; size]))) || id * size as u64 > 512 << 20 {
                 break;
             }
         }
-        raws.push(raw);
+        last = Some(raw);
     }
-    raws
+    last.into_iter().collect()
 }
 
 fn sixteen_mib(address: &str, _: usize) -> Vec<Raw> {
