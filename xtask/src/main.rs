@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, reason = "what this program has to say is said on stdout")]
 
 mod check;
+mod faults;
 mod guests;
 #[cfg(test)]
 mod layers;
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
         ["test", rest @ ..] => test::main(rest),
         ["check"] => check::main(),
         ["simulate", rest @ ..] => simulate::main(rest),
+        ["faults", rest @ ..] => faults::main(rest),
         ["guests", rest @ ..] => guests::main(rest),
         [] | ["help" | "--help" | "-h", ..] => {
             print!("{HELP}");
@@ -49,6 +51,8 @@ usage: cargo xtask COMMAND
   check                 formatting, clippy, docs, cargo deny
   simulate [--seeds N] [--from S] | --seed S [--trace]
                         many hosts on a seeded network with faults; `simulate --help` says more
+  faults [WORDS]        faults of networks and disks, on real sockets in network namespaces (root, iproute2); those
+                        whose names have the words. What the system forbids is skipped, with the reason
 
   guests rust           build the Rust guests, or find them in the cache, and print their folder
   guests js             the same for the JavaScript guests (node 20 or later, npm)
