@@ -73,7 +73,6 @@ impl Drop for NatsServer {
 
 /// Runs it, and reads from its own words where it listens.
 fn run(folder: &TempDir) -> (Child, u16) {
-    #[expect(clippy::zombie_processes, reason = "whoever gets it waits for it")]
     let mut process = Command::new("nats-server")
         .arg("-c")
         .arg(folder.path().join("nats.conf"))
