@@ -232,8 +232,7 @@ fn nobody_answers(failure: &Failure) -> bool {
     !refused && (cause.starts_with("cannot reach ") || cause.starts_with("no connection within "))
 }
 
-const IS_IT_SERVED: &str =
-    "is anything served there? `isorun serve PROVIDER.wasm --listen tcp://HOST:PORT --as NAME` does";
+const IS_IT_SERVED: &str = "is anything served there? `isorun serve PROVIDER.wasm --listen ADDRESS --as NAME` does";
 
 const LONGER: &str = "`--timeout TIME` gives longer";
 

@@ -20,12 +20,13 @@ use crate::{NatsAddress, NatsAddressError, NatsOptions};
 /// How long those who serve a name may take to answer a request for a channel, in milliseconds.
 pub const OPEN_MS_MAX: u64 = 4_500;
 
-/// How long the first who is asked may take, in milliseconds; then another request goes out, to somebody else perhaps.
+/// How long each who is asked may take, in milliseconds; then another request goes out, to somebody else perhaps.
 ///
-/// One who stopped serving when the request was on its way to it does not answer.
-const FIRST_MS: u64 = 1_000;
+/// One who stopped serving when the request was on its way to it does not answer, nor does one that hangs. The last may take
+/// as long as one that is merely busy needs.
+const WAITS_MS: [u64; 4] = [500, 500, 1_000, 2_500];
 
-const _: () = assert!(FIRST_MS < OPEN_MS_MAX);
+const _: () = assert!(WAITS_MS[0] + WAITS_MS[1] + WAITS_MS[2] + WAITS_MS[3] == OPEN_MS_MAX);
 
 /// Opens channels to one name at a NATS server: each to one of those who serve it.
 ///
@@ -76,20 +77,17 @@ impl NatsTransport {
 
     /// A channel; one that says something at once is asked for only once.
     async fn channel(&self, first: Bytes) -> Result<NatsChannel, TransportError> {
-        if first.is_empty() {
-            match self.asked(&first, FIRST_MS).await {
-                Err(Answer::None(_)) => {}
-                Err(Answer::Error(error)) => return Err(error),
+        let waits_ms: &[u64] = if first.is_empty() { &WAITS_MS } else { &[OPEN_MS_MAX] };
+        let mut silence = String::new();
+        for wait_ms in waits_ms {
+            match self.asked(&first, *wait_ms).await {
                 Ok(channel) => return Ok(channel),
+                Err(Answer::Error(error)) => return Err(error),
+                Err(Answer::None(cause)) => silence = cause,
             }
         }
-        let wait_ms = if first.is_empty() { OPEN_MS_MAX - FIRST_MS } else { OPEN_MS_MAX };
-        self.asked(&first, wait_ms).await.map_err(|answer| match answer {
-            Answer::Error(error) => error,
-            // What went out with the request may have been heard.
-            Answer::None(cause) if !first.is_empty() => TransportError::Lost { cause },
-            Answer::None(cause) => self.unreachable(cause),
-        })
+        // What went out with the request may have been heard.
+        Err(if first.is_empty() { self.unreachable(silence) } else { TransportError::Lost { cause: silence } })
     }
 
     async fn asked(&self, first: &Bytes, wait_ms: u64) -> Result<NatsChannel, Answer> {
