@@ -4,10 +4,10 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{FS_APP, bounded, kv_app, kv_fixture, kv_provider, run_40, serve_channel};
+use common::{FS_APP, KV_PROVIDER, bounded, kv_app, kv_fixture, kv_provider, run_40, serve_channel};
 use isorun::{
-    Audience, Capability, Decision, Grants, InMemoryKv, InstanceBuilder, InstantiateError, Runtime, Wasi, WasiDir,
-    WasiFeature,
+    Audience, BindRequest, Capability, Decision, Grants, InMemoryKv, InstanceBuilder, InstantiateError, PeerIdentity,
+    Runtime, Wasi, WasiDir, WasiFeature,
 };
 
 /// Why it is not granted.
@@ -109,4 +109,35 @@ async fn an_instance_is_served_to_its_audience_by_what_the_caller_proved() {
     let error = bounded(link("for-ada").instantiate()).await.err().unwrap().to_string();
     assert!(error.contains("unauthorised: instance `for-ada` is not served to"), "{error}");
     run_40(&bounded(link("for-us").instantiate()).await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn each_of_several_callers_is_served_what_it_was_allowed_and_told_what_would_allow_more() {
+    let host = Runtime::new().unwrap();
+    let named = |name: &str| Audience::Named(name.into());
+    let builder = host.builder(&host.load(KV_PROVIDER).unwrap()).register_as("kv");
+    let builder = builder.allow(store().functions(["get"]), named("reader")).allow(store(), named("writer"));
+    let kv = builder.allow(store().functions(["scan"]), named("reader")).instantiate().await.unwrap();
+
+    let bind = async |name: &str, function: &str| {
+        let caller = PeerIdentity::Authenticated { name: name.into() };
+        let hash = kv.ledger().exported(&format!("demo:kv/store#{function}")).unwrap().1.hash;
+        let interface = Some("demo:kv/store@0.1.0".into());
+        let want = BindRequest { interface, functions: vec![(function.into(), hash)] };
+        let found = host.directory().find("kv", &caller);
+        match found {
+            Ok(found) => found.bind(&want).await.map(drop).map_err(|failure| failure.to_string()),
+            Err(failure) => Err(failure.to_string()),
+        }
+    };
+    for (name, function) in [("reader", "get"), ("reader", "scan"), ("writer", "get"), ("writer", "clear")] {
+        assert_eq!(bind(name, function).await, Ok(()), "{name} {function}");
+    }
+    let error = bind("reader", "clear").await.unwrap_err();
+    assert!(error.contains("`demo:kv/store@0.1.0#clear` of instance `kv` is not served to reader"), "{error}");
+    assert!(error.contains("`--allow reader=demo:kv/store@0.1.0#clear`"), "{error}");
+    let error = bind("stranger", "get").await.unwrap_err();
+    assert!(error.contains("unauthorised") && error.contains("`--allow stranger`"), "{error}");
+    let anonymous = PeerIdentity::Anonymous { address: "tcp://127.0.0.1:1".into() };
+    assert!(host.directory().find("kv", &anonymous).is_err());
 }
