@@ -9,7 +9,7 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 
 use crate::Runtime;
 
-/// Where the buckets of [`call_seconds`](Metrics) end, in seconds: from what a loopback takes to the default deadline.
+/// Where the buckets of `isorun_call_seconds` end, in seconds: from what a loopback takes to the default deadline.
 const SECONDS: [f64; 16] = [
     0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0,
 ];

@@ -191,13 +191,10 @@ async fn a_trace_that_came_goes_on_and_one_that_nobody_records_is_recorded_nowhe
         let target = CallTarget { instance: "counter".into(), interface, function: "get".into(), hash };
         let mut cx = CallContext::until(Instant::now() + Duration::from_secs(30));
         cx.trace = Trace { id, span };
-        let none = isorun::Encoder::new();
-        let args = {
-            let mut enc = none;
-            enc.struct_begin().unwrap();
-            enc.struct_end().unwrap();
-            enc.finish().unwrap()
-        };
+        let mut args = isorun::Encoder::new();
+        args.struct_begin().unwrap();
+        args.struct_end().unwrap();
+        let args = args.finish().unwrap();
         call_once(&*transport, target, &cx, args.into()).await.unwrap();
     }
     let spans = exported.named(&["serve"], 2).await;
