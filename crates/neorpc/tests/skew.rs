@@ -169,13 +169,11 @@ fn a_hello_with_unknown_keys_and_features_opens_the_connection() {
     let mut later = neopack::Encoder::new();
     later.variant(0).unwrap();
     later.map_begin(7).unwrap();
-    for (key, value) in [("neorpc", VERSION), ("calls-max", 8), ("weight", 3), ("bindings-max", 8)] {
+    let numbers =
+        [("neorpc", VERSION), ("calls-max", 8), ("weight", 3), ("bindings-max", 8), ("frame-bytes-max", 1 << 20)];
+    for (key, value) in numbers {
         later.str(key).unwrap();
         later.u32(value).unwrap();
-    }
-    for key in ["frame-bytes-max"] {
-        later.str(key).unwrap();
-        later.u32(1 << 20).unwrap();
     }
     for (key, names) in [("features", &["teleport", "ping"][..]), ("moods", &["calm"])] {
         later.str(key).unwrap();
