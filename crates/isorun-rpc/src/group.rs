@@ -487,14 +487,10 @@ impl GroupBound {
                     self.shared.probed(at, Ok(()));
                     live
                 }
-                Ok(Err(failure)) => {
-                    place.end(Mark::Lost, Some(&failure));
-                    return Outcome::Unbound(at, failure);
-                }
+                Ok(Err(failure)) => return unbound(place, bound, args.len(), failure),
                 Err(_) => {
                     let failure = not_sent("no connection before the deadline".to_owned());
-                    place.end(Mark::Lost, Some(&failure));
-                    return Outcome::Unbound(at, failure);
+                    return unbound(place, bound, args.len(), failure);
                 }
             },
         };
@@ -542,6 +538,14 @@ impl GroupBound {
     fn is_better_elsewhere(&self, tried: &Tried) -> bool {
         self.shared.choice.lock().places.others(tried) == Others::Ready
     }
+}
+
+/// A call that could not be made at a place: counted there, as one of a link to that place alone would be.
+fn unbound(place: InFlight<'_>, bound: &RemoteBound, args_bytes: usize, failure: Failure) -> Outcome {
+    let at = place.chosen.place;
+    place.end(Mark::Lost, Some(&failure));
+    bound.begin(args_bytes).end(&Err(failure.clone().into()));
+    Outcome::Unbound(at, failure)
 }
 
 /// How an attempt ended.

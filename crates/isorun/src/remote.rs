@@ -67,8 +67,8 @@ struct Shared {
 /// What the peer said of the instance, and what was bound by that.
 struct Known {
     ledger: Arc<Ledger>,
-    /// By the interface's name, and the function's where it is bound alone; at most one for each of the ledger's.
-    bound: Mutex<HashMap<(Option<String>, Option<String>), Arc<dyn Bound>>>,
+    /// By the names of interface and function; at most one for each of the ledger's.
+    bound: Mutex<HashMap<(Option<String>, String), Arc<dyn Bound>>>,
 }
 
 impl RemoteHandle {
@@ -115,12 +115,12 @@ impl RemoteHandle {
         }
         let packed = codec::pack_args(types, function, args)?;
 
-        let (bound, index) = within(deadline, self.bound(&known, interface, function)).await?;
+        let bound = within(deadline, self.bound(&known, interface, function)).await?;
         let mut cx = CallContext::until(deadline);
         let peer = self.shared.callee.link().place();
         let (instance, interface) = (self.name(), interface.name.as_deref());
         let span = CallSpan::new(Called { instance, interface, function: &function.name, peer: &peer }, &mut cx);
-        let reply = bound.call(index, &cx, packed).instrument(span.span()).await;
+        let reply = bound.call(FunctionIndex(0), &cx, packed).instrument(span.span()).await;
         match &reply {
             Ok(reply) => span.tell(None, reply.fuel_used),
             Err(failed) => span.tell(Some(&failed.failure), failed.fuel_used),
@@ -142,7 +142,7 @@ impl RemoteHandle {
         Ok(known)
     }
 
-    /// A function, among those of its interface, or alone where the peer does not let this caller have all of them.
+    /// A function of its own binding: this caller may not have the others of its interface.
     ///
     /// Bound once: a connection that comes back binds by itself.
     async fn bound(
@@ -150,31 +150,15 @@ impl RemoteHandle {
         known: &Known,
         interface: &Interface,
         function: &Function,
-    ) -> Result<(Arc<dyn Bound>, FunctionIndex), Failure> {
-        let place = callable(&known.ledger, interface).position(|callable| callable.name == function.name);
-        let place = place.and_then(|place| u32::try_from(place).ok());
-        let place = place.ok_or_else(|| Fault::Bug { detail: "a function that was not bound".into() })?;
-        let (all, alone) = ((interface.name.clone(), None), (interface.name.clone(), Some(function.name.clone())));
-        {
-            let bound = known.bound.lock();
-            let of_all = bound.get(&all).map(|bound| (bound.clone(), FunctionIndex(place)));
-            let found = of_all.or_else(|| bound.get(&alone).map(|bound| (bound.clone(), FunctionIndex(0))));
-            if let Some(found) = found {
-                return Ok(found);
-            }
+    ) -> Result<Arc<dyn Bound>, Failure> {
+        let key = (interface.name.clone(), function.name.clone());
+        if let Some(bound) = known.bound.lock().get(&key) {
+            return Ok(bound.clone());
         }
-        let functions = callable(&known.ledger, interface).map(|function| (function.name.clone(), function.hash));
-        let want = BindRequest { interface: interface.name.clone(), functions: functions.collect() };
-        let (key, bound, index) = match self.shared.callee.bind(&want).await {
-            Err(Failure::Refused(Refusal::Unauthorised { .. })) if want.functions.len() > 1 => {
-                let functions = vec![(function.name.clone(), function.hash)];
-                let want = BindRequest { interface: interface.name.clone(), functions };
-                (alone, self.shared.callee.bind(&want).await?, 0)
-            }
-            bound => (all, bound?, place),
-        };
+        let functions = vec![(function.name.clone(), function.hash)];
+        let bound = self.shared.callee.bind(&BindRequest { interface: interface.name.clone(), functions }).await?;
         known.bound.lock().insert(key, bound.clone());
-        Ok((bound, FunctionIndex(index)))
+        Ok(bound)
     }
 }
 
@@ -182,11 +166,6 @@ impl std::fmt::Debug for RemoteHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RemoteHandle").field("name", &self.name()).finish_non_exhaustive()
     }
-}
-
-/// The functions that links carry, in the interface's order.
-fn callable<'l>(ledger: &'l Ledger, interface: &'l Interface) -> impl Iterator<Item = &'l Function> {
-    interface.functions.iter().filter(|function| function.obstacles(&ledger.types).is_empty())
 }
 
 fn after(deadline_ms: u64) -> Instant {
