@@ -54,8 +54,8 @@ How often a call through a --link is sent at most, 1 to 100
 
 IFACE as it stands in the --link. A call is sent again, after a pause
 that grows, as long as it certainly did not run, or with --idempotent;
-never after its deadline (--timeout). By default it is sent once; where
-the link has several places, once to each and once more.";
+never after its deadline (--timeout). By default it is sent once;
+where the link has several places, once to each and once more.";
 
 pub const BALANCE: &str = "\
 Which of several places of a --link a call goes to
