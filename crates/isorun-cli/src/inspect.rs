@@ -72,7 +72,7 @@ fn plans(ledger: &Ledger) -> String {
 /// The instances of a host that it lets this command call, asked for page by page.
 async fn instances(runtime: &isorun::Runtime, place: &PeerPlace, time: &Time, keys: &Keys) -> Result<Vec<Val>, Failed> {
     let host = runtime.remote_instance(place.transport(keys)?, &place.instance);
-    describe(&host, place, time).await?;
+    let offered = describe(&host, place, time).await?;
     let list = format!("{REFLECT_INTERFACE}#instances");
     let (mut all, mut bytes, mut after) = (Vec::new(), 0, None);
     loop {
@@ -83,7 +83,7 @@ async fn instances(runtime: &isorun::Runtime, place: &PeerPlace, time: &Time, ke
         bytes += instances.iter().map(text_bytes).sum::<usize>();
         all.extend(instances);
         if !more {
-            return Ok(all);
+            break;
         }
         // A host whose pages don't go on in the order of names would be asked for ever.
         let goes_on = match (&after, &last) {
@@ -94,6 +94,37 @@ async fn instances(runtime: &isorun::Runtime, place: &PeerPlace, time: &Time, ke
             return Err(strange("lists its instances without end"));
         }
         after = last;
+    }
+    let links = format!("{REFLECT_INTERFACE}#links");
+    // A host of the first release does not have it.
+    if offered.exported(&links).is_some() {
+        let found = host.exec(&links, &[], time.options()).await.map_err(|error| Failed::call(&error))?;
+        add_links(&mut all, found);
+    }
+    Ok(all)
+}
+
+/// Gives each instance its links to several places, if it has any.
+fn add_links(instances: &mut [Val], mut found: Vec<Val>) {
+    let Some(Val::List(links)) = found.pop() else { return };
+    for instance in instances {
+        let of = |link: &&Val| name(link).is_some() && name(link) == name(instance);
+        let links: Vec<Val> = links.iter().filter(of).cloned().collect();
+        if let (Val::Record(fields), false) = (instance, links.is_empty()) {
+            fields.push(("links".into(), Val::List(links)));
+        }
+    }
+}
+
+/// A link to several places in a word or two.
+fn link(link: &Val) -> Option<String> {
+    let Val::Record(fields) = link else { return None };
+    match fields.as_slice() {
+        [_, (_, Val::String(imports)), (_, Val::U32(places)), (_, Val::U32(up)), (_, Val::U64(moves))] => {
+            let moved = if *moves == 0 { String::new() } else { format!(", moved {moves} x") };
+            Some(format!("{imports} ({up} of {places} up{moved})"))
+        }
+        _ => None,
     }
 }
 
@@ -162,12 +193,13 @@ fn name(instance: &Val) -> Option<&str> {
 
 /// One line for each instance, in columns as wide as they must be.
 fn table(instances: &[Val]) -> String {
-    const COLUMNS: [(&str, &str); 6] = [
+    const COLUMNS: [(&str, &str); 7] = [
         ("NAME", "name"),
         ("SERVES AS", "serving"),
         ("GENERATION", "generation"),
         ("IN FLIGHT", "in-flight"),
         ("FUSED WITH", "fused"),
+        ("LINKS TO SEVERAL PLACES", "links"),
         ("EXPORTS", "exports"),
     ];
     let cell = |instance: &Val, field: &str| -> String {
@@ -177,16 +209,19 @@ fn table(instances: &[Val]) -> String {
             Some(Val::String(text)) => text.clone(),
             Some(Val::U64(number)) => number.to_string(),
             Some(Val::List(items)) => {
-                let texts =
-                    items.iter().filter_map(|item| if let Val::String(it) = item { Some(it.as_str()) } else { None });
+                let texts = items.iter().filter_map(|item| match item {
+                    Val::String(text) => Some(text.clone()),
+                    other => link(other),
+                });
                 texts.collect::<Vec<_>>().join(", ")
             }
             _ => String::new(),
         }
     };
     let is_any = |field: &str| instances.iter().any(|instance| !cell(instance, field).is_empty());
-    // Mostly nothing is fused.
-    let columns: Vec<_> = COLUMNS.into_iter().filter(|(_, field)| *field != "fused" || is_any(field)).collect();
+    // Mostly nothing is fused, and nothing at several places.
+    let shown = |field: &str| !matches!(field, "fused" | "links") || is_any(field);
+    let columns: Vec<_> = COLUMNS.into_iter().filter(|(_, field)| shown(field)).collect();
     let mut rows: Vec<Vec<String>> = vec![columns.iter().map(|(title, _)| (*title).to_owned()).collect()];
     rows.extend(instances.iter().map(|instance| columns.iter().map(|(_, field)| cell(instance, field)).collect()));
     self::columns(&rows)

@@ -383,3 +383,25 @@ const OTHER: &str = r#"(component
     (func $slow (param "n" u32) (param "spins" u64) (result u64) (canon lift (core func $m "slow-add")))
     (instance $counter (export "add" (func $add)) (export "get" (func $get)) (export "slow-add" (func $slow)))
     (export "test:counter/counter@0.1.0" (instance $counter)))"#;
+
+#[test]
+fn a_host_shows_its_links_to_several_places_and_that_one_moved() {
+    let mut counters = Servers::start(2, "counter", &[]);
+    let link = format!("*={}", counters.places());
+    let app = Servers::start(1, "counter-app", &["--link", &link]);
+    let add = || isorun(&["call", &app.places(), "add(1)"]);
+    add().check(0, "1\n", &[]);
+    let shown = isorun(&["inspect", &app.addresses[0]]);
+    assert!(shown.code == Some(0) && shown.out.contains("* (2 of 2 up)"), "{shown:?}");
+    // One of them is where the calls go. The first call may find that the connection went with the answer.
+    for at in 0..2 {
+        counters.kill(at);
+        let reached = (0..3).any(|_| add().code == Some(0));
+        assert!(reached, "{at}");
+        counters.restart(at);
+    }
+    let shown = isorun(&["inspect", &app.addresses[0]]);
+    assert!(shown.code == Some(0) && shown.out.contains(" up, moved "), "{shown:?}");
+    let shown = isorun(&["inspect", &app.addresses[0], "-o", "json"]);
+    assert!(shown.out.contains(r#""links":[{"imports":"*","instance":"it","moves":"#), "{shown:?}");
+}

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use isorun_core::{
     BindRequest, Bound, BoxFuture, CallContext, CallFailed, Callee, Failure, FunctionIndex, Refusal, Reply,
 };
+use metrics::counter;
 use neorpc::Description;
 use neorpc::places::{Change, Chosen, Mark, Others, PLACES_MAX, PlaceIndex, Places, Rules, Tried};
 use neorpc::retry::{Next, Retry, RetryPolicy, Stage};
@@ -250,6 +251,11 @@ impl Callee for RemoteGroup {
 }
 
 impl Shared {
+    /// What numbers are labelled with: where it is, as the operator wrote it.
+    fn link(&self, place: PlaceIndex) -> String {
+        self.places.get(place.0).map_or_else(String::new, |place| place.remote.link().place())
+    }
+
     fn name(&self, place: PlaceIndex) -> &str {
         self.places.get(place.0).map_or("nowhere", |place| &place.name)
     }
@@ -313,6 +319,7 @@ impl Shared {
         let place = self.name(chosen.place);
         match change {
             Some(Change::Out(time)) => {
+                counter!("isorun_places_left_out_total", "link" => self.link(chosen.place)).increment(1);
                 let failure = failure.map_or_else(|| "the connection ended".to_owned(), Failure::to_string);
                 tracing::warn!(
                     place,
@@ -411,6 +418,9 @@ impl GroupBound {
                 let retry = course.retry.get_or_insert_with(|| Retry::new(self.policy, choice.places.seed()));
                 retry.failed(now(), cx.deadline, stage.0, stage.1, &failed.failure, others)
             };
+            if next != Next::GiveUp {
+                counter!("isorun_calls_made_again_total", "link" => self.shared.link(stage.0)).increment(1);
+            }
             match next {
                 Next::Elsewhere => {
                     tracing::debug!(place = self.shared.name(stage.0), failure = %failed.failure, "made again elsewhere");
@@ -443,6 +453,7 @@ impl GroupBound {
         drop(choice);
         if let Some(from) = chosen.moved_from {
             let (from, to) = (self.shared.name(from), self.shared.name(chosen.place));
+            counter!("isorun_link_moves_total", "link" => self.shared.link(chosen.place)).increment(1);
             tracing::warn!(
                 from,
                 to,

@@ -336,8 +336,13 @@ impl InstanceBuilder {
         let linked = link(&self.component, &self.resolved(), &self.runtime.offers()).await;
         let linked = linked.map_err(|error| StartError::from(explained(error)))?;
         self.warn_of_places_left_out().await;
+        let groups = self.links.iter().filter_map(|link| match &link.to {
+            Linkable::RemoteGroup(group) => Some((link.selector.to_string(), group.clone())),
+            Linkable::System(_) | Linkable::LocalInstance(_) | Linkable::Fused { .. } | Linkable::Remote { .. } => None,
+        });
+        let groups = groups.collect();
         let fused = linked.component().fused().clone();
-        let handle = InstanceHandle::new(Instance::start(linked, self.options).await?, fused);
+        let handle = InstanceHandle::new(Instance::start(linked, self.options).await?, fused, groups);
         if let Some(id) = &self.register {
             if self.served.is_empty() {
                 self.runtime.register_instance(id, &handle)?;

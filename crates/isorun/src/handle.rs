@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use isorun_core::Budget;
 use isorun_ledger::{Function, Ledger, TypeRegistry};
+use isorun_rpc::RemoteGroup;
 use isorun_runtime::wasmtime::component::Val;
 use isorun_runtime::{CallError, CallOptions, Instance, InstanceCounts, Serving};
 
@@ -15,11 +16,12 @@ use isorun_runtime::{CallError, CallOptions, Instance, InstanceCounts, Serving};
 pub struct InstanceHandle {
     instance: Instance,
     fused: Arc<[String]>,
+    groups: Arc<[(String, RemoteGroup)]>,
 }
 
 impl InstanceHandle {
-    pub(crate) fn new(instance: Instance, fused: Arc<[String]>) -> Self {
-        Self { instance, fused }
+    pub(crate) fn new(instance: Instance, fused: Arc<[String]>, groups: Arc<[(String, RemoteGroup)]>) -> Self {
+        Self { instance, fused, groups }
     }
 
     /// Calls an exported function and waits for its results, 30 seconds at most.
@@ -68,6 +70,12 @@ impl InstanceHandle {
     #[must_use]
     pub fn fused(&self) -> &[String] {
         &self.fused
+    }
+
+    /// Its links to instances at several places: what each is for, and what is known of the places.
+    #[must_use]
+    pub fn remote_groups(&self) -> &[(String, RemoteGroup)] {
+        &self.groups
     }
 
     /// How it serves its callers.

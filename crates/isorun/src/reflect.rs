@@ -17,7 +17,7 @@ use isorun_runtime::wasmtime::component::Val;
 use isorun_runtime::{Serving, codec};
 
 use crate::InstanceHandle;
-use crate::registry::Registry;
+use crate::registry::{INSTANCES_MAX, Registry};
 
 /// The name under which a host speaks of itself.
 pub const REFLECT_INSTANCE: &str = "isorun";
@@ -35,6 +35,11 @@ const NAMES_BYTES_MAX: usize = 64 << 10;
 const ARGS_BYTES_MAX: u64 = 4 << 10;
 /// What a record or a name in it takes beside its text, at most.
 const ITEM_BYTES: usize = 64;
+/// Bytes of what one link is said to be for.
+const IMPORTS_BYTES_MAX: usize = 1 << 10;
+/// The interface's functions.
+const INSTANCES: &str = "instances";
+const LINKS: &str = "links";
 /// The last of the exports, where the rest of them has no room.
 const LEFT_OUT: &str = "..";
 
@@ -47,7 +52,7 @@ pub(crate) struct Reflect {
     pub(crate) caller: PeerIdentity,
 }
 
-/// The interface's types and its one function.
+/// The interface's types and functions.
 fn ledger() -> Result<&'static Ledger, Failure> {
     static LEDGER: OnceLock<Result<Ledger, LedgerError>> = OnceLock::new();
     let made = LEDGER.get_or_init(|| {
@@ -72,12 +77,23 @@ fn ledger() -> Result<&'static Ledger, Failure> {
             types.intern(TypeDef::Record(vec![field("instances", instances), field("more", more)]), named("page"))?;
         let after = types.intern(TypeDef::Option(text), None)?;
         let limit = types.intern(TypeDef::U32, None)?;
+        let fields = vec![
+            field("instance", text),
+            field("imports", text),
+            field("places", limit),
+            field("up", limit),
+            field("moves", number),
+        ];
+        let link = types.intern(TypeDef::Record(fields), named("link"))?;
+        let links = types.intern(TypeDef::List(link), None)?;
         let types = Arc::new(types.finish());
         let mut interface = Interface::new(Some(REFLECT_INTERFACE.into()));
         interface.types.push(NamedType { name: "instance".into(), ty: instance });
         interface.types.push(NamedType { name: "page".into(), ty: page });
+        interface.types.push(NamedType { name: "link".into(), ty: link });
         let params = vec![Param { name: "after".into(), ty: after }, Param { name: "limit".into(), ty: limit }];
-        interface.functions.push(Function::new(&types, "instances", params, Some(page), false)?);
+        interface.functions.push(Function::new(&types, INSTANCES, params, Some(page), false)?);
+        interface.functions.push(Function::new(&types, LINKS, Vec::new(), Some(links), false)?);
         Ledger::new(types, Vec::new(), vec![interface])
     });
     made.as_ref().map_err(|error| Fault::Bug { detail: format!("the host's own types: {error}") }.into())
@@ -88,6 +104,7 @@ impl Callee for Reflect {
         Box::pin(async move {
             let ledger = ledger()?;
             let offered = want.interface.as_deref().is_some_and(|wanted| names_match(wanted, REFLECT_INTERFACE));
+            let mut table = Vec::with_capacity(want.functions.len());
             for (name, hash) in &want.functions {
                 let function = ledger.exports.first().filter(|_| offered).and_then(|export| export.function(name));
                 let Some(function) = function else {
@@ -98,9 +115,10 @@ impl Callee for Reflect {
                     let detail = format!("`{name}` has other types here");
                     return Err(Refusal::Incompatible { detail, ledger: ledger.pack().into() }.into());
                 }
+                table.push(function);
             }
-            let bound = Self { registry: self.registry.clone(), caller: self.caller.clone() };
-            Ok(Arc::new(bound) as Arc<dyn Bound>)
+            let host = Self { registry: self.registry.clone(), caller: self.caller.clone() };
+            Ok(Arc::new(BoundReflect { host, table }) as Arc<dyn Bound>)
         })
     }
 
@@ -113,23 +131,30 @@ impl Callee for Reflect {
     }
 }
 
-impl Bound for Reflect {
+/// Its functions as a caller bound them.
+struct BoundReflect {
+    host: Reflect,
+    table: Vec<&'static Function>,
+}
+
+impl Bound for BoundReflect {
     fn call<'a>(
         &'a self,
-        _: FunctionIndex,
+        function: FunctionIndex,
         _: &'a CallContext,
         args: Bytes,
     ) -> BoxFuture<'a, Result<Reply, CallFailed>> {
         Box::pin(async move {
             let ledger = ledger()?;
             let types = &ledger.types;
-            let Some(function) = ledger.exports.iter().flat_map(|export| &export.functions).next() else {
-                return Err(Failure::from(Fault::Bug { detail: "the host's own function is missing".into() }).into());
+            let Some(function) = self.table.get(function.0 as usize) else {
+                let (instance, function) = (REFLECT_INSTANCE.into(), format!("number {}", function.0));
+                return Err(Failure::from(Refusal::NoSuchFunction { instance, function }).into());
             };
             let asked = codec::decode_vals(types, function.params.iter().map(|param| param.ty), &args, ARGS_BYTES_MAX)
                 .map_err(|error| Failure::from(Refusal::BadArguments { detail: error.to_string() }))?;
-            let page = self.page(&asked);
-            let results = codec::encode_vals(types, function.result.into_iter().zip([&page]))
+            let result = if function.name == LINKS { self.host.links() } else { self.host.page(&asked) };
+            let results = codec::encode_vals(types, function.result.into_iter().zip([&result]))
                 .map_err(|error| Failure::from(Fault::BadResults { detail: error.to_string() }))?;
             Ok(Reply { results: results.into(), fuel_used: 0 })
         })
@@ -161,6 +186,29 @@ impl Reflect {
             bytes += size;
         }
         Val::Record(vec![("instances".into(), Val::List(instances)), ("more".into(), Val::Bool(more))])
+    }
+}
+
+impl Reflect {
+    /// The links to several places of the instances that the caller may call.
+    fn links(&self) -> Val {
+        let registry = self.registry.upgrade();
+        let (known, _) = registry.map(|it| it.seen_by(&self.caller, None, INSTANCES_MAX)).unwrap_or_default();
+        let groups = known.iter().flat_map(|(name, handle)| handle.remote_groups().iter().map(move |it| (name, it)));
+        let links = groups.take(REFLECT_PAGE_MAX as usize).map(|(name, (imports, group))| {
+            let places = group.places();
+            let count = |n: usize| Val::U32(u32::try_from(n).unwrap_or(u32::MAX));
+            let mut imports = imports.clone();
+            imports.truncate(imports.floor_char_boundary(IMPORTS_BYTES_MAX));
+            Val::Record(vec![
+                ("instance".into(), Val::String(name.clone())),
+                ("imports".into(), Val::String(imports)),
+                ("places".into(), count(places.len())),
+                ("up".into(), count(places.iter().filter(|place| place.is_up).count())),
+                ("moves".into(), Val::U64(group.moves())),
+            ])
+        });
+        Val::List(links.collect())
     }
 }
 
