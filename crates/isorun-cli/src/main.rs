@@ -141,6 +141,8 @@ impl Log {
             Command::Run(_) => "warn,isorun_runtime::instance=error",
             _ => "warn",
         });
+        // What isorun says of a NATS server is enough, unless the client library's own lines are asked for.
+        let filter = if filter == "info" { "info,async_nats=warn" } else { filter };
         let filter = EnvFilter::try_new(filter)
             .map_err(|error| Failed::usage(format!("ISORUN_LOG: {error}; write a level (debug) or target=level,..")))?;
         let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(terminal::coloured());

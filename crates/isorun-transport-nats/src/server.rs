@@ -75,6 +75,7 @@ impl Server {
         let (tell, losses) = watch::channel(Losses::default());
         let complaint = Arc::new(Mutex::new(None));
         let complain = Arc::clone(&complaint);
+        let address = server.to_string();
         let mut connecting = ConnectOptions::new()
             .name(name)
             .subscription_capacity(SUBSCRIPTION_MESSAGES_MAX)
@@ -89,10 +90,18 @@ impl Server {
             .ignore_discovered_servers()
             .event_callback(move |event| {
                 match event {
-                    Event::Connected => tell.send_modify(|losses| losses.now = false),
-                    Event::Disconnected | Event::Closed => {
-                        tell.send_modify(|losses| *losses = Losses { count: losses.count + 1, now: true });
-                    }
+                    Event::Connected => tell.send_modify(|losses| {
+                        if losses.now {
+                            tracing::warn!(server = address, "the NATS server is there again");
+                        }
+                        losses.now = false;
+                    }),
+                    Event::Disconnected | Event::Closed => tell.send_modify(|losses| {
+                        if !losses.now {
+                            tracing::warn!(server = address, "the connection to the NATS server went: looking for it");
+                        }
+                        *losses = Losses { count: losses.count + 1, now: true };
+                    }),
                     Event::ServerError(error) => {
                         let error: String = error.to_string().chars().take(COMPLAINT_CHARS_MAX).collect();
                         tracing::warn!(error, "the NATS server complains");
