@@ -350,7 +350,7 @@ pub struct CertNodeArgs {
     #[arg(long, value_name = "N", default_value_t = NODE_DAYS_DEFAULT, value_parser = days())]
     pub days: u32,
 
-    /// Replaces files that are there
+    /// Replaces the node's own two files if they are there; `ca.pem` never
     #[arg(long)]
     pub force: bool,
 }

@@ -23,7 +23,7 @@ pub fn cert(args: CertArgs, terminal: &Terminal) -> Result<u8, Failed> {
             node = args.dns.into_iter().fold(node, NodeRequest::dns);
             node = args.ip.into_iter().fold(node, NodeRequest::ip);
             let issued = authority.issue(&node).map_err(unmade)?;
-            let files = issued.write(&args.out, args.force).map_err(unmade)?;
+            let files = issued.write(&args.out, args.force).map_err(|error| of_folder(error, &args.ca))?;
             tell(terminal, &[("certificate", &files.certificate), ("key", &files.key), ("ca", &files.ca)])
         }
     }
@@ -49,8 +49,22 @@ fn of_authority(error: IssueError, args: &CertNodeArgs) -> Failed {
     }
 }
 
+/// A folder in which something else stands already.
+fn of_folder(error: IssueError, authority: &Path) -> Failed {
+    match error {
+        IssueError::OtherAuthority { file } => Failed::usage(format!(
+            "`{}` is there already, and is not the certificate of the authority in `{}`; it was left as it is",
+            file.display(),
+            authority.display()
+        ))
+        .hint("choose another folder with `--out`, or move that file away if no node beside it needs it; `--force` replaces a node's own files alone"),
+        error => unmade(error),
+    }
+}
+
 fn unmade(error: IssueError) -> Failed {
     match error {
+        IssueError::AuthorityName { .. } => Failed::usage(error.to_string()).hint("choose another name"),
         IssueError::Exists { .. } => Failed::usage(error.to_string()).hint("`--force` replaces it"),
         IssueError::Dns { .. } | IssueError::TooManyNames | IssueError::Days { .. } | IssueError::CaName => {
             Failed::usage(error.to_string())

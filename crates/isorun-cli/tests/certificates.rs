@@ -176,6 +176,29 @@ fn certificates_are_made_once_unless_told_otherwise() {
     issue(nowhere.to_str().unwrap(), "a", &[]).check(1, "", &["cannot read", "isorun cert ca --out"]);
 }
 
+/// Whatever `--force` says, what an authority consists of stays as it is.
+#[test]
+fn no_node_takes_the_place_of_an_authoritys_files() {
+    let (folder, other) = (Folder::new(), Folder::new());
+    let (certs, others) = (certs(&folder, &["kv"]), certs(&other, &[]));
+    let all = |folder: &str| ["ca.pem", "ca.key"].map(|file| std::fs::read(Path::new(folder).join(file)).unwrap());
+    let (before, before_others) = (all(&certs), all(&others));
+    for force in [&[][..], &["--force"]] {
+        issue(&certs, "ca", force).check(2, "", &["no node can be named `ca`", "the authority"]);
+        let args = ["cert", "node", "kv", "--ca", &certs, "--out", &others];
+        let words = [&format!("`{others}/ca.pem`"), &format!("the authority in `{certs}`"), "`--out`"];
+        isorun(&[&args, force].concat()).check(2, "", &words);
+        assert!(!Path::new(&others).join("kv.key").exists(), "nothing is written beside it");
+    }
+    assert!(all(&certs) == before && all(&others) == before_others);
+
+    // One authority takes over from another: both are in the file, which stays.
+    let both = [&before_others[0][..], &before[0]].concat();
+    std::fs::write(Path::new(&others).join("ca.pem"), &both).unwrap();
+    isorun(&["cert", "node", "kv", "--ca", &certs, "--out", &others]).check_starts(0, "certificate");
+    assert_eq!(all(&others), [both, before_others[1].clone()]);
+}
+
 /// The certificate changes while it serves: who is connected goes on, and who comes is shown the new one.
 #[test]
 fn a_server_goes_on_with_another_certificate() {

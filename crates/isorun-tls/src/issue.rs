@@ -16,7 +16,8 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, SanType,
 };
-use rustls_pki_types::ServerName;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, ServerName};
 
 use crate::identity::URI_SCHEME;
 use crate::{CredentialFiles, CredentialsError, NodeName, files};
@@ -49,6 +50,18 @@ pub enum IssueError {
     Exists {
         /// The file.
         file: PathBuf,
+    },
+    /// What is there as the authority's certificate is not that of the one that issues.
+    #[error("`{}` is not the certificate of the authority that issues this one, and was left as it is", .file.display())]
+    OtherAuthority {
+        /// The file.
+        file: PathBuf,
+    },
+    /// A name whose files would be those of the authority.
+    #[error("no node can be named `{name}`: its files would be those of the authority")]
+    AuthorityName {
+        /// The name.
+        name: NodeName,
     },
     /// A file or folder can't be written.
     #[error("cannot write `{}`: {cause}", .file.display())]
@@ -223,8 +236,12 @@ impl Authority {
     /// It serves both ends of a connection, and proves the node's name by the URI name `isorun://NAME`.
     ///
     /// # Errors
-    /// [`IssueError`] where something that was asked for can't be.
+    /// [`IssueError`] where something that was asked for can't be; [`IssueError::AuthorityName`] for `ca`, whose files
+    /// would be [`CA_CERTIFICATE`] and [`CA_KEY`].
     pub fn issue(&self, node: &NodeRequest) -> Result<Issued, IssueError> {
+        if format!("{}.pem", node.name) == CA_CERTIFICATE || format!("{}.key", node.name) == CA_KEY {
+            return Err(IssueError::AuthorityName { name: node.name.clone() });
+        }
         if node.dns.len() + node.ips.len() > NAMES_MAX {
             return Err(IssueError::TooManyNames);
         }
@@ -276,23 +293,35 @@ impl Issued {
     /// Writes `NAME.pem`, `NAME.key` and [`CA_CERTIFICATE`] to a folder, which is made if it is not there.
     ///
     /// The key is its owner's alone from the moment it exists. Files appear whole
-    /// or not at all; the authority's certificate may be there already if it is
-    /// the same one.
+    /// or not at all. `overwrite` is for the node's own two files; the authority's
+    /// certificate is never replaced, and may be there already, alone or among others.
     ///
     /// # Errors
-    /// [`IssueError::Exists`] where one is there and `overwrite` does not say that it may go.
+    /// [`IssueError::Exists`] where one of the node's files is there and `overwrite` does not say that it may go;
+    /// [`IssueError::OtherAuthority`] where [`CA_CERTIFICATE`] is there without this authority's certificate.
     pub fn write(&self, folder: &Path, overwrite: bool) -> Result<CredentialFiles, IssueError> {
         make_folder(folder)?;
         let certificate = folder.join(format!("{}.pem", self.name));
         let key = folder.join(format!("{}.key", self.name));
         let ca = folder.join(CA_CERTIFICATE);
         absent([&certificate, &key], overwrite)?;
-        if !fs::read(&ca).is_ok_and(|there| there == self.ca.as_bytes()) {
-            write(&ca, &self.ca, overwrite)?;
+        if ca.symlink_metadata().is_ok() {
+            self.check_authority(&ca)?;
+        } else {
+            write(&ca, &self.ca, false)?;
         }
         write(&key, &self.key, overwrite)?;
         write(&certificate, &self.certificate, overwrite)?;
         Ok(CredentialFiles { certificate, key, ca })
+    }
+
+    /// Whether the authority is among those of a file, which may hold several while one takes over from another.
+    fn check_authority(&self, file: &Path) -> Result<(), IssueError> {
+        let own = CertificateDer::from_pem_slice(self.ca.as_bytes()).map_err(unmade)?;
+        match files::certificates(file) {
+            Ok(there) if there.contains(&own) => Ok(()),
+            Ok(_) | Err(_) => Err(IssueError::OtherAuthority { file: file.into() }),
+        }
     }
 }
 
@@ -325,7 +354,7 @@ fn ia5(text: &str) -> Result<Ia5String, IssueError> {
     Ia5String::try_from(text).map_err(unmade)
 }
 
-fn unmade(error: rcgen::Error) -> IssueError {
+fn unmade(error: impl fmt::Display) -> IssueError {
     IssueError::Make { cause: error.to_string() }
 }
 

@@ -57,8 +57,11 @@ fn nothing_is_overwritten_that_was_not_given_up_and_nothing_is_left_behind() {
 
     let other = Authority::new("lab", 30).unwrap();
     assert!(matches!(other.write(folder.path(), false), Err(IssueError::Exists { .. })));
-    let error = other.issue(&node("b")).unwrap().write(folder.path(), false).unwrap_err();
-    assert!(matches!(&error, IssueError::Exists { file } if file.ends_with("ca.pem")), "{error}");
+    for overwrite in [false, true] {
+        let error = other.issue(&node("b")).unwrap().write(folder.path(), overwrite).unwrap_err();
+        assert!(matches!(&error, IssueError::OtherAuthority { file } if file.ends_with("ca.pem")), "{error}");
+    }
+    assert!(matches!(authority.issue(&node("ca")), Err(IssueError::AuthorityName { .. })));
     let error = authority.issue(&node("a")).unwrap().write(folder.path(), false).unwrap_err();
     assert!(matches!(&error, IssueError::Exists { file } if file.ends_with("a.pem")), "{error}");
     assert_eq!(all(), before);
