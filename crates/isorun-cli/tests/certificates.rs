@@ -218,15 +218,18 @@ fn a_server_goes_on_with_another_certificate() {
     }
 }
 
-/// Whoever reads the folder is not given the keys.
+/// Whoever reads the folder is not given the keys; a certificate is no secret, and others may have to read it.
 #[cfg(unix)]
 #[test]
-fn keys_are_their_owners_alone_whatever_the_umask() {
+fn keys_are_their_owners_alone_and_certificates_are_everybodys_to_read_whatever_the_umask() {
     use std::os::unix::fs::PermissionsExt;
     let folder = Folder::new();
-    let script = format!("umask 000 && exec {} cert ca --out certs", env!("CARGO_BIN_EXE_isorun"));
-    let done = Running::of(Command::new("sh").args(["-c", &script]).current_dir(folder.path())).end();
-    done.check_starts(0, "certificate  certs/ca.pem");
+    for (command, file) in [("ca", "ca.pem"), ("node kv --ca certs", "kv.pem")] {
+        let script = format!("umask 000 && exec {} cert {command} --out certs", env!("CARGO_BIN_EXE_isorun"));
+        let done = Running::of(Command::new("sh").args(["-c", &script]).current_dir(folder.path())).end();
+        done.check_starts(0, &format!("certificate  certs/{file}"));
+    }
     let mode = |file: &str| std::fs::metadata(folder.path().join(file)).unwrap().permissions().mode() & 0o777;
-    assert_eq!((mode("certs"), mode("certs/ca.key")), (0o700, 0o600));
+    assert_eq!((mode("certs"), mode("certs/ca.key"), mode("certs/kv.key")), (0o700, 0o600, 0o600));
+    assert_eq!((mode("certs/ca.pem"), mode("certs/kv.pem")), (0o644, 0o644));
 }

@@ -226,8 +226,8 @@ impl Authority {
         let (certificate, key) = (folder.join(CA_CERTIFICATE), folder.join(CA_KEY));
         make_folder(folder)?;
         absent([&certificate, &key], overwrite)?;
-        write(&key, &self.issuer.key().serialize_pem(), overwrite)?;
-        write(&certificate, &self.pem, overwrite)?;
+        write(&key, &self.issuer.key().serialize_pem(), KEY_MODE, overwrite)?;
+        write(&certificate, &self.pem, CERTIFICATE_MODE, overwrite)?;
         Ok((certificate, key))
     }
 
@@ -308,10 +308,10 @@ impl Issued {
         if ca.symlink_metadata().is_ok() {
             self.check_authority(&ca)?;
         } else {
-            write(&ca, &self.ca, false)?;
+            write(&ca, &self.ca, CERTIFICATE_MODE, false)?;
         }
-        write(&key, &self.key, overwrite)?;
-        write(&certificate, &self.certificate, overwrite)?;
+        write(&key, &self.key, KEY_MODE, overwrite)?;
+        write(&certificate, &self.certificate, CERTIFICATE_MODE, overwrite)?;
         Ok(CredentialFiles { certificate, key, ca })
     }
 
@@ -375,9 +375,9 @@ fn absent(files: [&Path; 2], overwrite: bool) -> Result<(), IssueError> {
 }
 
 /// Writes beside the file, and then gives what was written its name.
-fn write(file: &Path, text: &str, overwrite: bool) -> Result<(), IssueError> {
+fn write(file: &Path, text: &str, mode: u32, overwrite: bool) -> Result<(), IssueError> {
     let beside = beside(file);
-    let outcome = write_private(&beside, text).and_then(|()| {
+    let outcome = write_new(&beside, text, mode).and_then(|()| {
         if overwrite {
             return fs::rename(&beside, file);
         }
@@ -398,11 +398,17 @@ fn beside(file: &Path) -> PathBuf {
     file.with_file_name(format!(".{name}.{}.{now}", std::process::id()))
 }
 
-fn write_private(file: &Path, text: &str) -> io::Result<()> {
+/// Keys are their owner's alone.
+const KEY_MODE: u32 = 0o600;
+/// Certificates are shown to everybody; the umask may take from this.
+const CERTIFICATE_MODE: u32 = 0o644;
+
+#[cfg_attr(not(unix), expect(unused_variables, reason = "files have no such mode elsewhere"))]
+fn write_new(file: &Path, text: &str, mode: u32) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
     let mut file = options.open(file)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
