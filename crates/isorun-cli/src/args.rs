@@ -114,8 +114,8 @@ pub struct RunArgs {
 /// certificate, and --allow says who may call what. Its own links are made before it listens, so what they go to is served
 /// first; where two need each other, a program of one's own can make its links lazy.
 ///
-/// Prints `listening URL` to standard output once it accepts, and with --metrics `metrics URL`, and serves until SIGINT or
-/// SIGTERM. Then it takes nothing new, finishes the calls that run, and ends with 0; with 1 if --drain was not enough for them. A second signal ends it
+/// Prints `listening URL` to standard output once it accepts, and with --metrics `metrics URL`, and serves until SIGINT,
+/// SIGTERM or SIGHUP (unless it was ignored, as by nohup). Then it takes nothing new, finishes the calls that run, and ends with 0; with 1 if --drain was not enough for them. A second signal ends it
 /// at once.
 #[derive(Debug, Args)]
 #[command(after_help = help::SERVE)]

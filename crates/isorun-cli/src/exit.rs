@@ -21,7 +21,7 @@ pub const DEADLINE: u8 = 124;
 pub const TRAP: u8 = 134;
 /// SIGINT.
 pub const INTERRUPTED: u8 = 130;
-/// SIGTERM.
+/// SIGTERM, or SIGHUP.
 pub const TERMINATED: u8 = 143;
 
 /// The end of `--help`; a macro, so that it can be a part of other texts.
@@ -38,7 +38,7 @@ Exit codes:
     3  link error: an import that nobody linked, or a link that does not hold,
        such as one to a file that is not there
   124  deadline: the time of --timeout, or of the instance's own budget, ran out
-  130  interrupted by SIGINT (143 by SIGTERM)
+  130  interrupted by SIGINT (143 by SIGTERM or SIGHUP)
   134  trap in the guest, or in a call that it could not do without
 
 Environment:

@@ -17,6 +17,9 @@ pub struct Signals {
     interrupt: tokio::signal::unix::Signal,
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
+    /// `None` where whoever started the process wants it to outlive its terminal, as `nohup` does.
+    #[cfg(unix)]
+    hangup: Option<tokio::signal::unix::Signal>,
 }
 
 impl Signals {
@@ -27,7 +30,12 @@ impl Signals {
             use tokio::signal::unix::{SignalKind, signal};
             let caught =
                 |kind| signal(kind).map_err(|error| Failed::new(FAILED, format!("cannot catch signals: {error}")));
-            Ok(Self { interrupt: caught(SignalKind::interrupt())?, terminate: caught(SignalKind::terminate())? })
+            let hangup = if ignores_hangup() { None } else { Some(caught(SignalKind::hangup())?) };
+            Ok(Self {
+                interrupt: caught(SignalKind::interrupt())?,
+                terminate: caught(SignalKind::terminate())?,
+                hangup,
+            })
         }
         #[cfg(not(unix))]
         Ok(Self {})
@@ -36,9 +44,17 @@ impl Signals {
     /// The next signal.
     #[cfg(unix)]
     pub async fn next(&mut self) -> Signal {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             _ = self.interrupt.recv() => Signal::Interrupt,
             _ = self.terminate.recv() => Signal::Terminate,
+            // The terminal is gone, or a supervisor says so: what runs is to end as it does otherwise.
+            _ = hangup => Signal::Terminate,
         }
     }
 
@@ -63,4 +79,15 @@ impl Signals {
             outcome = work => outcome,
         }
     }
+}
+
+/// Whether the process was started with SIGHUP ignored, which catching it would undo.
+///
+/// The system says so on Linux; elsewhere a signal that can't be asked about is caught.
+#[cfg(unix)]
+fn ignores_hangup() -> bool {
+    const HANGUP: u64 = 1;
+    let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return false };
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & HANGUP != 0)
 }

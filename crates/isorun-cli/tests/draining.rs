@@ -43,7 +43,7 @@ impl Waiting {
 
 #[test]
 fn a_signal_lets_the_running_call_finish_and_refuses_what_is_new() {
-    for signal in ["-TERM", "-INT"] {
+    for signal in ["-TERM", "-INT", "-HUP"] {
         let Waiting { call, server, address, upstream, _folder } = Waiting::start("1m");
         server.signal(signal);
         server.err_line("finishing what runs");
@@ -53,6 +53,24 @@ fn a_signal_lets_the_running_call_finish_and_refuses_what_is_new() {
         let done = server.end();
         assert_eq!((done.code, done.out.as_str()), (Some(0), ""), "{done:?}");
     }
+}
+
+/// `nohup` stays what it is: who goes home leaves the server running.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_server_that_was_started_to_outlive_its_terminal_does() {
+    let folder = Folder::new();
+    let script = format!(
+        "trap '' HUP && exec {} serve {} --as it --listen tcp://127.0.0.1:0",
+        env!("CARGO_BIN_EXE_isorun"),
+        folder.wat("trap")
+    );
+    let server = Running::of(std::process::Command::new("sh").args(["-c", &script]));
+    let place = format!("{}/it", server.address());
+    server.signal("-HUP");
+    isorun(&["call", &place, "fine()"]).check(0, "7\n", &[]);
+    server.signal("-TERM");
+    server.end().check(0, "", &[]);
 }
 
 #[test]
