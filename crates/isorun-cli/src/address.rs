@@ -89,6 +89,12 @@ impl Address {
         }
     }
 
+    /// The same NATS server over TLS, where it is one in the clear.
+    pub fn over_tls(&self) -> Option<String> {
+        let Self::Nats(place) = self else { return None };
+        place.to_string().strip_prefix("nats://").map(|rest| format!("nats+tls://{rest}"))
+    }
+
     /// Whether who connects here has proven its name before anything it sends is looked at.
     pub fn authenticates(&self) -> bool {
         match self {
@@ -204,9 +210,21 @@ impl FromStr for Address {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if let Some((scheme, _)) = text.split_once("://")
+            && Kind::of(text).is_none()
+        {
+            let kinds = KINDS.iter().map(|kind| format!("{}://", kind.scheme)).collect::<Vec<_>>().join(", ");
+            return Err(format!("`{scheme}://` is no kind of address: there are {kinds}"));
+        }
         // `tcp://` may be left out, so a host stands where another kind's scheme does.
         let kind = Kind::of(text).unwrap_or(&KINDS[0]);
-        (kind.parse)(text)
+        (kind.parse)(text).map_err(|error| match kind.named(text) {
+            Some((address, name)) => format!(
+                "`{name}` stands where an address ends: where something is served is `{address}`, and its name belongs \
+                 in `--as {name}`"
+            ),
+            None => error,
+        })
     }
 }
 
@@ -260,6 +278,14 @@ impl Kind {
     fn of(text: &str) -> Option<&'static Self> {
         let (scheme, _) = text.split_once(':')?;
         KINDS.iter().find(|kind| kind.scheme == scheme)
+    }
+
+    /// The address and the name of what is an instance's place, where an address was asked for.
+    fn named<'a>(&self, text: &'a str) -> Option<(&'a str, &'a str)> {
+        let (scheme, rest) = text.split_once("://")?;
+        let (host, name) = self.query(rest).0.rsplit_once(self.mark)?;
+        let address = &text[..scheme.len() + "://".len() + host.len()];
+        (!name.is_empty() && (self.parse)(address).is_ok()).then_some((address, name))
     }
 
     fn place(&self, text: &str) -> Result<PeerPlace, String> {

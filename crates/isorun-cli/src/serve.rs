@@ -64,7 +64,14 @@ async fn listening(
     if !args.listen.authenticates()
         && let Decision::Denied { reason } = grants.may_listen(args.listen.stays_here())
     {
-        return Err(Failed::usage(format!("will not listen on {}: {reason}", args.listen)));
+        let address = &args.listen;
+        return Err(Failed::usage(match address.over_tls() {
+            Some(tls) => format!(
+                "will not serve by way of {address}: what passes that NATS server is neither encrypted nor \
+                 authenticated on the way; `{tls}` is, or `--insecure` allows it"
+            ),
+            None => format!("will not listen on {address}: {reason}"),
+        }));
     }
     let keys = Keys::new(args.keys.clone());
     if args.listen.authenticates() {

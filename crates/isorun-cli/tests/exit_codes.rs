@@ -41,6 +41,14 @@ fn a_command_line_that_is_wrong_is_2() {
     isorun::<&str>(&[]).check(2, "", &["Usage: isorun"]);
     isorun(&["serve", &app]).check(2, "", &["--listen"]);
     isorun(&["serve", &app, "--listen", "127.0.0.1"]).check(2, "", &["no valid port"]);
+    let listen = |address: &str| isorun(&["serve", &app, "--listen", address]);
+    let kinds = ["no kind of address", "tcp://", "tls://", "quic://", "nats://", "nats+tls://"];
+    listen("udp://127.0.0.1:0").check(2, "", &kinds);
+    listen("foo://127.0.0.1:0").check(2, "", &kinds);
+    listen("tcp://127.0.0.1:0/kv").check(2, "", &["`tcp://127.0.0.1:0`", "`--as kv`"]);
+    listen("tls://127.0.0.1:0/kv?name=a").check(2, "", &["`tls://127.0.0.1:0`", "`--as kv`"]);
+    listen("nats://127.0.0.1/kv").check(2, "", &["`nats://127.0.0.1`", "`--as kv`"]);
+    listen("nats://10.0.0.1").check(2, "", &["`nats+tls://10.0.0.1:4222`", "`--insecure`"]);
 }
 
 #[test]
