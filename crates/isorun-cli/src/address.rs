@@ -15,6 +15,7 @@ use isorun::{UnixAddress, UnixTransport, UnixTransportListener};
 use crate::exit::{FAILED, Failed};
 use crate::keys::Keys;
 use crate::nats::NatsPlace;
+use crate::place::several;
 
 /// Where a process serves.
 ///
@@ -331,6 +332,10 @@ impl FromStr for PeerPlace {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        let places = several(text).len();
+        if places > 1 {
+            return Err(format!("a call takes one place, and these are {places}: several are for a --link"));
+        }
         Self::parse(text).unwrap_or_else(|| {
             Err(if text.ends_with(".wasm") {
                 format!("`{text}` is no served instance but a file: call it with `isorun run {text} --invoke CALL`")

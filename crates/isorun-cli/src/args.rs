@@ -15,7 +15,7 @@ use crate::address::{Address, PeerPlace};
 use crate::keys::KeyArgs;
 use crate::monitor::MonitorAddress;
 use crate::nats::NatsPlace;
-use crate::place::{FORMS, Place};
+use crate::place::{FORMS, Place, several};
 use crate::{help, units};
 
 /// Runs WebAssembly components and decides, outside the guest, where the code behind each import lives.
@@ -233,6 +233,10 @@ impl FromStr for Target {
     fn from_str(text: &str) -> Result<Self, String> {
         if !text.contains("://") {
             return Ok(Self::File(text.into()));
+        }
+        let places = several(text).len();
+        if places > 1 {
+            return Err(format!("one place is looked at, and these are {places}: several are for a --link"));
         }
         if let Some(host) = PeerPlace::of_host(text) {
             return host.map(Self::Host);

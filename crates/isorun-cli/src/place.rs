@@ -82,6 +82,11 @@ impl FromStr for Place {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let places = several(text);
+        let is_peer = PeerPlace::parse(text).is_some();
+        // No name begins or ends with a comma, but paths may.
+        if is_peer && places.iter().any(|place| place.is_empty() || place.ends_with(',')) {
+            return Err(format!("`{text}` has a comma without a place beside it: places are written as PLACE,PLACE"));
+        }
         if places.len() > 1 {
             if places.len() > PLACES_MAX {
                 return Err(format!("{} places: a link has {PLACES_MAX} at most", places.len()));
@@ -107,7 +112,7 @@ impl FromStr for Place {
 }
 
 /// What stands between commas, where that begins like a place: a path may have commas too.
-fn several(text: &str) -> Vec<&str> {
+pub fn several(text: &str) -> Vec<&str> {
     let is_scheme = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase());
     let (mut places, mut start) = (Vec::new(), 0);
     for (comma, _) in text.match_indices(',') {
@@ -333,6 +338,9 @@ mod tests {
         refused("tcp://127.0.0.1:7000", "names no instance");
         refused("tcp://127.0.0.1:7000/", "names no instance");
         refused("tcp://127.0.0.1:0/kv", "port 0");
+        for text in ["tcp://a:1/kv,", "tcp://a:1/kv,,tcp://b:1/kv", "unix:///a#kv,", "nats://a/kv,,unix:///a#kv"] {
+            refused(text, "comma without a place");
+        }
         refused("tcp://127.0.0.1/kv", "no valid port");
     }
 }

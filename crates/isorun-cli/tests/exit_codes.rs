@@ -30,6 +30,10 @@ fn a_command_line_that_is_wrong_is_2() {
     run(&["--link", "=system:kv"]).check(2, "", &["names no import"]);
     run(&["--link", "demo:kv/store=kv.wasm"]).check(2, "", &["no place", "local:FILE.wasm", "tcp://HOST:PORT/NAME"]);
     run(&["--link", "demo:kv/store=tcp://127.0.0.1:7000"]).check(2, "", &["names no instance"]);
+    run(&["--link", "*=tcp://127.0.0.1:1/kv,"]).check(2, "", &["comma without a place"]);
+    let two = "tcp://127.0.0.1:1/kv,tcp://127.0.0.1:2/kv";
+    isorun(&["call", two, "run()"]).check(2, "", &["takes one place", "are 2"]);
+    isorun(&["inspect", two]).check(2, "", &["one place", "are 2"]);
     run(&["--timeout", "5"]).check(2, "", &["like `5s`"]);
     run(&["--memory", "64MB"]).check(2, "", &["64MiB"]);
     run(&["--fuel", "lots"]).check(2, "", &["amount of fuel"]);
