@@ -3,7 +3,9 @@
 use std::fmt;
 use std::path::Path;
 
-use isorun::{CallError, Failure, Fault, InstantiateError, LinkError, LoadError, Refusal, StartError, names_match};
+use isorun::{
+    CallError, Failure, Fault, InstantiateError, LinkError, LoadError, Refusal, RegisterError, StartError, names_match,
+};
 
 use crate::place::{FORMS, FORMS_ELSEWHERE, KV};
 
@@ -127,6 +129,9 @@ impl Failed {
         match error {
             InstantiateError::Start(StartError::Link(link)) => Self::link(link),
             InstantiateError::Start(StartError::Start { fault, .. }) => Self::fault(fault, error),
+            InstantiateError::Register(RegisterError::Reserved { .. } | RegisterError::Malformed { .. }) => {
+                Self::usage(error.to_string()).hint("`--as NAME` gives it one")
+            }
             _ => Self::new(FAILED, error.to_string()),
         }
     }

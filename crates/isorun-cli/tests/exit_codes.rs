@@ -46,6 +46,10 @@ fn a_command_line_that_is_wrong_is_2() {
     isorun(&["serve", &app]).check(2, "", &["--listen"]);
     isorun(&["serve", &app, "--listen", "127.0.0.1"]).check(2, "", &["no valid port"]);
     let listen = |address: &str| isorun(&["serve", &app, "--listen", address]);
+    let named =
+        |name: &str| isorun(&["serve", &app, "--listen", "tcp://127.0.0.1:0", "--link", "*=system:kv", "--as", name]);
+    named("isorun").check(2, "", &["the host's own", "`--as NAME`"]);
+    named("a b").check(2, "", &["no instance name", "`--as NAME`"]);
     let kinds = ["no kind of address", "tcp://", "tls://", "quic://", "nats://", "nats+tls://"];
     listen("udp://127.0.0.1:0").check(2, "", &kinds);
     listen("foo://127.0.0.1:0").check(2, "", &kinds);

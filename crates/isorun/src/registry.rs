@@ -25,6 +25,12 @@ pub enum RegisterError {
         /// The name.
         id: String,
     },
+    /// It is the host's own, by which it speaks of itself.
+    #[error("the name `{id}` is the host's own: choose another name")]
+    Reserved {
+        /// The name.
+        id: String,
+    },
     /// Not a name that a place can be written with.
     #[error("`{id}` is no instance name: 1 to 128 letters, digits, `-`, `_` and `.`")]
     Malformed {
@@ -108,7 +114,10 @@ fn free(entries: &BTreeMap<String, Entry>, id: &str) -> Result<(), RegisterError
     if !is_name(id) {
         return Err(RegisterError::Malformed { id: id.into() });
     }
-    if entries.contains_key(id) || id == REFLECT_INSTANCE {
+    if id == REFLECT_INSTANCE {
+        return Err(RegisterError::Reserved { id: id.into() });
+    }
+    if entries.contains_key(id) {
         return Err(RegisterError::Taken { id: id.into() });
     }
     if entries.len() >= INSTANCES_MAX {
