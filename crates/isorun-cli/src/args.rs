@@ -252,7 +252,8 @@ impl FromStr for Target {
 ///
 /// Links as `run` would, but starts neither the component nor one of a `local:` place. Prints each import and where it
 /// goes, and what is made one component with it; or with `-o json` {"ok": {"links": [{"import": .., "place": ..}]}}, and
-/// "fused": [NAME, ..] beside the links. What does not hold goes to standard error, all of it, and the exit code is 3.
+/// "fused": [NAME, ..] beside the links. Of a link with several places each has to hold, though `run` goes on with those that
+/// are there. What does not hold goes to standard error, all of it, and the exit code is 3.
 #[derive(Debug, Args)]
 #[command(after_help = help::CHECK)]
 pub struct CheckArgs {
