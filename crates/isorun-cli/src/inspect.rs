@@ -12,7 +12,7 @@ use crate::call::{Time, describe};
 use crate::exit::{self, Failed};
 use crate::keys::Keys;
 use crate::nats::NatsPlace;
-use crate::terminal::Terminal;
+use crate::terminal::{self, Terminal};
 use crate::{json, load};
 
 /// Shows the types of a file's or an instance's functions, or the instances of a host.
@@ -32,11 +32,17 @@ pub async fn inspect(args: InspectArgs, terminal: &Terminal) -> Result<u8, Faile
         }
         Target::Server(place) => {
             let providers = providers(place, &time).await?;
+            if providers.is_empty() {
+                terminal::note("nobody serves anything there, or nothing that this command may see");
+            }
             terminal.result(|| provided(&providers), || providers.iter().map(json::provider).collect::<Value>())?;
             return Ok(exit::OK);
         }
         Target::Host(place) => {
             let instances = instances(&runtime, place, &time, &keys).await?;
+            if instances.is_empty() {
+                terminal::note("nothing is served there, or nothing that this command may see");
+            }
             terminal.result(|| table(&instances), || instances.iter().map(json::value).collect::<Value>())?;
             return Ok(exit::OK);
         }

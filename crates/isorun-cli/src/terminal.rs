@@ -95,6 +95,12 @@ fn plain(text: &str) -> String {
     text.chars().flat_map(|c| if obeyed(c) { c.escape_unicode().collect() } else { vec![c] }).collect()
 }
 
+/// A line about a result, whoever reads it.
+pub fn note(line: &str) {
+    // Where standard error is gone there is nobody to tell.
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
 /// A line for whoever sits in front of it; files and pipes don't get it.
 pub fn remark(line: &str) {
     if io::stderr().is_terminal() {

@@ -60,6 +60,7 @@ fn an_allowed_peer_is_served_and_another_is_told_who_it_is_and_what_would_allow_
     let host = place.strip_suffix("kv").unwrap();
     let (app, bob) = (by(&certs, "app", &["inspect", host]), by(&certs, "bob", &["inspect", host]));
     assert!(app.out.contains("kv ") && !bob.out.contains("kv "), "{app:?}\n{bob:?}");
+    assert!(app.err.is_empty() && bob.err.contains("nothing that this command may see"), "{app:?}\n{bob:?}");
 
     let app = prebuilt("kv-app");
     let link = format!("*={place}");
