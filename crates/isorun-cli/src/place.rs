@@ -113,7 +113,7 @@ impl FromStr for Place {
 
 /// What stands between commas, where that begins like a place: a path may have commas too.
 pub fn several(text: &str) -> Vec<&str> {
-    let is_scheme = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase());
+    let is_scheme = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'+');
     let (mut places, mut start) = (Vec::new(), 0);
     for (comma, _) in text.match_indices(',') {
         if text[comma + 1..].split_once(':').is_some_and(|(scheme, _)| is_scheme(scheme)) {
