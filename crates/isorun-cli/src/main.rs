@@ -38,6 +38,7 @@ mod monitor;
 mod nats;
 mod place;
 mod run;
+mod secret;
 mod serve;
 mod signals;
 mod terminal;
@@ -83,8 +84,7 @@ fn misread(error: &clap::Error) -> ExitCode {
         Terminal { output: Output::Json }.complain(&Failed::usage(text));
         return ExitCode::from(exit::USAGE);
     }
-    // Where nobody reads it there is nothing to do about it.
-    let _ = error.print();
+    terminal::print_misread(error);
     ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::OK })
 }
 

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::args::Output;
 use crate::exit::{FAILED, Failed};
+use crate::secret::masked;
 
 /// How results and errors are written.
 pub struct Terminal {
@@ -31,14 +32,26 @@ impl Terminal {
     /// Says why the command fails.
     pub fn complain(&self, failed: &Failed) {
         match self.output {
-            Output::Text => complain(&failed.text),
+            Output::Text => complain(&masked(&failed.text)),
             // Where standard error is gone there is nobody to tell.
             Output::Json => {
-                let error = json!({ "error": { "kind": failed.kind, "text": failed.text } });
+                let error = json!({ "error": { "kind": failed.kind, "text": masked(&failed.text) } });
                 let _ = writeln!(io::stderr().lock(), "{error}");
             }
         }
     }
+}
+
+/// Says what is wrong with a command line, without passwords in it, or the help that it asks for.
+pub fn print_misread(error: &clap::Error) {
+    if !error.use_stderr() {
+        // Where nobody reads it there is nothing to do about it.
+        let _ = error.print();
+        return;
+    }
+    let text = error.render();
+    let text = if coloured() { text.ansi().to_string() } else { text.to_string() };
+    let _ = write!(io::stderr().lock(), "{}", masked(&text));
 }
 
 /// Awaits `work`; whoever sits in front of it sees that it goes on, once it takes longer than a second.

@@ -59,6 +59,36 @@ fn a_command_line_that_is_wrong_is_2() {
     listen("nats://10.0.0.1").check(2, "", &["`nats+tls://10.0.0.1:4222`", "`--insecure`"]);
 }
 
+/// An error is kept in logs and shown to whoever helps.
+#[test]
+fn passwords_in_addresses_are_refused_and_not_printed_again() {
+    let app = prebuilt("kv-app");
+    for place in [
+        "nats://user:hunter2@127.0.0.1:1/kv",
+        "nats+tls://hunter2@127.0.0.1:1/kv",
+        "nats://127.0.0.1:1/kv?token=hunter2",
+        "tcp://user:hunter2@127.0.0.1:1/kv",
+        "tls://user:hunter2@127.0.0.1:1/kv",
+        "quic://127.0.0.1:1/kv?password=hunter2",
+        "http://user:hunter2@127.0.0.1:1/kv",
+        "tcp://127.0.0.1:1/kv,tcp://user:hunter2@127.0.0.1:1/kv",
+    ] {
+        for json in [&[][..], &["-o", "json"]] {
+            let link = format!("*={place}");
+            for args in [
+                &["call", place, "run()"][..],
+                &["inspect", place],
+                &["serve", &app, "--listen", place],
+                &["run", &app, "--invoke", "run(1)", "--link", &link],
+            ] {
+                let done = isorun(&[args, json].concat());
+                assert_eq!((done.code, done.out.as_str()), (Some(2), ""), "{done:?}");
+                assert!(!done.err.contains("hunter2") && done.err.contains("***"), "{done:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_call_that_the_component_does_not_offer_is_2() {
     let app = prebuilt("kv-app");
