@@ -67,7 +67,7 @@ async fn listening(
         let address = &args.listen;
         return Err(Failed::usage(match address.over_tls() {
             Some(tls) => format!(
-                "will not serve by way of {address}: what passes that NATS server is neither encrypted nor \
+                "will not listen on {address}: what passes that NATS server is neither encrypted nor \
                  authenticated on the way; `{tls}` is, or `--insecure` allows it"
             ),
             None => format!("will not listen on {address}: {reason}"),
