@@ -86,9 +86,9 @@ WHAT is everything if it is left out, or one of
   demo:kv/store#get     a function of it
   demo:kv               a package
   add                   a function at the root
-What is not allowed is refused: unauthorised. Without any --allow, whoever
-connects may call everything; at a tls:// or quic:// address that is
-whoever has a certificate of the authority.";
+What is not allowed is refused: unauthorised. Without any --allow,
+whoever connects may call everything; at a tls:// or quic:// address
+that is whoever has a certificate of the authority.";
 
 /// How results and errors look; a macro, so that it can be a part of other texts.
 macro_rules! output {
