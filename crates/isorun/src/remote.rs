@@ -4,9 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use isorun_core::{
-    BindRequest, Bound, CallContext, Callee, DEADLINE_MS_DEFAULT, Failure, Fault, FunctionIndex, Refusal,
-};
+use isorun_core::{BindRequest, Bound, CallContext, Callee, DEADLINE_MS_DEFAULT, Failure, FunctionIndex, Refusal};
 use isorun_ledger::{Function, Interface, Ledger};
 use isorun_rpc::RemoteInstance;
 use isorun_runtime::wasmtime::component::Val;
