@@ -62,11 +62,14 @@ struct Shared {
     known: Mutex<Option<Arc<Known>>>,
 }
 
+/// An interface, or none for the root, and a function of it.
+type FunctionName = (Option<String>, String);
+
 /// What the peer said of the instance, and what was bound by that.
 struct Known {
     ledger: Arc<Ledger>,
     /// By the names of interface and function; at most one for each of the ledger's.
-    bound: Mutex<HashMap<(Option<String>, String), Arc<dyn Bound>>>,
+    bound: Mutex<HashMap<FunctionName, Arc<dyn Bound>>>,
 }
 
 impl RemoteHandle {

@@ -29,6 +29,7 @@ fn serves() {
     house::serve_if_child();
 }
 
+#[allow(clippy::print_stdout, reason = "the figures of a run, for whoever looks")]
 fn check(name: &str) {
     let probe = PROBES.iter().chain([&HONEST]).find(|probe| probe.name == name).expect("a probe of that name");
     let server = Server::start(&["--exact", "serves", "--nocapture"]);
