@@ -188,7 +188,7 @@ fn a_server_that_cannot_start_says_why_and_does_not_listen() {
     let taken = server.address();
     isorun(&["serve", &provider, "--listen", &taken]).check(1, "", &["cannot listen on", &taken]);
     isorun(&["serve", &provider, "--listen", "tcp://127.0.0.1:0", "--as", "a/b"]).check(
-        1,
+        2,
         "",
         &["`a/b` is no instance name"],
     );
