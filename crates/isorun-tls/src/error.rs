@@ -121,7 +121,7 @@ pub enum CredentialsError {
 }
 
 /// A time that people can grasp.
-struct Ago(u64);
+pub(crate) struct Ago(pub(crate) u64);
 
 impl std::fmt::Display for Ago {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -3,6 +3,7 @@
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
 
 use crate::IdentityError;
+use crate::error::Ago;
 
 /// What went wrong in a handshake, in words that say which end refuses which: `it` is the other one.
 ///
@@ -19,6 +20,17 @@ pub fn refusal(error: &Error) -> String {
             "its certificate was not issued by the authority that peers are known by".into()
         }
         Error::InvalidCertificate(CertificateError::Other(other)) => other.to_string(),
+        Error::InvalidCertificate(CertificateError::ExpiredContext { time, not_after }) => {
+            let ago_s = time.as_secs().saturating_sub(not_after.as_secs());
+            format!("its certificate has expired, {} ago", Ago(ago_s))
+        }
+        Error::InvalidCertificate(CertificateError::NotValidYetContext { time, not_before }) => {
+            let in_s = not_before.as_secs().saturating_sub(time.as_secs());
+            format!("its certificate is not valid yet: it will be in {}", Ago(in_s))
+        }
+        Error::InvalidCertificate(CertificateError::NotValidForNameContext { expected, presented }) => {
+            format!("its certificate is for {}, not for {}", presented.join(", "), expected.to_str())
+        }
         Error::InvalidCertificate(error) => format!("its certificate can't be accepted: {error}"),
         Error::NoCertificatesPresented => IdentityError::NoCertificate.to_string(),
         Error::AlertReceived(alert) => alert_said(*alert),

@@ -13,7 +13,7 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
-use crate::identity::name_of;
+use crate::identity::{URI_SCHEME, name_of};
 use crate::{IdentityError, NodeName};
 
 /// Accepts servers that the authority has signed, that have a node's name, and that are the one who was asked for.
@@ -38,7 +38,7 @@ impl ServerCertVerifier for Servers {
         match verify_server_name(&certificate, server_name) {
             // The names of nodes and those of servers are one space, and the authority vouches for both.
             Err(_) if is_named(&node, server_name) => Ok(ServerCertVerified::assertion()),
-            Err(error) => Err(error),
+            Err(error) => Err(with_plain_names(error)),
             Ok(()) => Ok(ServerCertVerified::assertion()),
         }
     }
@@ -136,6 +136,36 @@ fn is_named(node: &NodeName, wanted: &ServerName<'_>) -> bool {
         ServerName::DnsName(name) => name.as_ref().eq_ignore_ascii_case(node.as_str()),
         // No node is named by an address, and kinds of names that are yet to come are not ours.
         _ => false,
+    }
+}
+
+/// The names that a certificate has as people write them, instead of as the library does.
+fn with_plain_names(error: Error) -> Error {
+    match error {
+        Error::InvalidCertificate(CertificateError::NotValidForNameContext { expected, presented }) => {
+            let mut names: Vec<String> = Vec::new();
+            for name in presented.iter().filter_map(|name| plain_name(name)) {
+                if names.len() < NAMES_SHOWN_MAX && !names.contains(&name) {
+                    names.push(name);
+                }
+            }
+            CertificateError::NotValidForNameContext { expected, presented: names }.into()
+        }
+        error => error,
+    }
+}
+
+/// Most names of a certificate that an error tells of; more would hide what it says.
+const NAMES_SHOWN_MAX: usize = 10;
+
+/// `DnsName("a")`, `IpAddress(127.0.0.1)` or `UniformResourceIdentifier("isorun://a")` without what stands around it.
+fn plain_name(name: &str) -> Option<String> {
+    let (kind, rest) = name.split_once('(')?;
+    let inner = rest.strip_suffix(')')?.trim_matches('"');
+    match kind {
+        "DnsName" | "IpAddress" => Some(inner.to_owned()),
+        "UniformResourceIdentifier" => inner.strip_prefix(URI_SCHEME).map(str::to_owned),
+        _ => None,
     }
 }
 

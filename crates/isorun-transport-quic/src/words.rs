@@ -1,9 +1,11 @@
 //! What is said of connections that fail.
 
 use std::io;
+use std::time::Duration;
 
 use isorun_tls::refusal;
 use quinn::{ConnectionError, ReadError, StoppedError, VarInt, WriteError};
+use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription, CertificateError, Error};
 
 use crate::config::IDLE_MS_MAX;
@@ -32,7 +34,7 @@ pub(crate) fn words(error: &ConnectionError) -> String {
             }
             Some(AlertDescription::CertificateRequired) => refusal(&Error::NoCertificatesPresented),
             Some(AlertDescription::NoApplicationProtocol) => refusal(&Error::NoApplicationProtocol),
-            Some(_) if !error.reason.is_empty() => format!("its certificate can't be accepted: {}", error.reason),
+            Some(_) if !error.reason.is_empty() => of_certificate(&error.reason),
             _ => error.to_string(),
         },
         ConnectionError::TimedOut => format!("the other end was silent for {IDLE_MS_MAX} ms"),
@@ -42,6 +44,22 @@ pub(crate) fn words(error: &ConnectionError) -> String {
         | ConnectionError::LocallyClosed
         | ConnectionError::CidsExhausted => error.to_string(),
     }
+}
+
+/// What is wrong with a certificate, of which quinn keeps what rustls says alone.
+fn of_certificate(reason: &str) -> String {
+    let expired = || -> Option<String> {
+        let (_, rest) = reason.split_once("certificate expired:")?;
+        let ago_s = rest.rsplit_once('(')?.1.strip_suffix(" seconds ago)")?.parse().ok()?;
+        let [time, not_after] = [ago_s, 0].map(|s| UnixTime::since_unix_epoch(Duration::from_secs(s)));
+        Some(refusal(&CertificateError::ExpiredContext { time, not_after }.into()))
+    };
+    let other_name = || {
+        let (_, rest) = reason.split_once("certificate not valid for name \"")?;
+        let (wanted, names) = rest.split_once("\"; certificate is only valid for ")?;
+        Some(format!("its certificate is for {names}, not for {wanted}"))
+    };
+    expired().or_else(other_name).unwrap_or_else(|| format!("its certificate can't be accepted: {reason}"))
 }
 
 /// The TLS alert that a QUIC error stands for.
@@ -84,4 +102,27 @@ fn of_connection(error: &ConnectionError) -> io::Error {
 
 fn no_longer_read() -> io::Error {
     io::Error::new(io::ErrorKind::BrokenPipe, "the other end no longer reads")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As quinn keeps what rustls found.
+    fn check(error: CertificateError, expected: &str) {
+        assert_eq!(of_certificate(&Error::from(error).to_string()), expected);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_certificate_is_said_in_the_words_of_tls_over_tcp() {
+        let at = |s| UnixTime::since_unix_epoch(Duration::from_secs(s));
+        let expired = CertificateError::ExpiredContext { time: at(1_000_000), not_after: at(740_800) };
+        check(expired, "its certificate has expired, 3 days ago");
+        let presented = vec!["kv".to_owned(), "127.0.0.1".to_owned()];
+        let expected = "nohost".try_into().unwrap();
+        let other = CertificateError::NotValidForNameContext { expected, presented };
+        check(other, "its certificate is for kv or 127.0.0.1, not for nohost");
+        let revoked = "its certificate can't be accepted: invalid peer certificate: Revoked";
+        check(CertificateError::Revoked, revoked);
+    }
 }
