@@ -78,6 +78,20 @@ pub enum Command {
     Completion(CompletionArgs),
 }
 
+impl Command {
+    /// The certificate that peers are shown, for commands that speak to some.
+    pub fn keys(&self) -> Option<&KeyArgs> {
+        match self {
+            Self::Run(args) => Some(&args.keys),
+            Self::Serve(args) => Some(&args.keys),
+            Self::Call(args) => Some(&args.keys),
+            Self::Inspect(args) => Some(&args.keys),
+            Self::Check(args) => Some(&args.keys),
+            Self::Compile(_) | Self::Cert(_) | Self::Demo | Self::Completion(_) => None,
+        }
+    }
+}
+
 /// Runs a component: its command, or one call of a function it exports
 ///
 /// The command is `wasi:cli/run`, with standard input and output; `--invoke` calls another function. Results are

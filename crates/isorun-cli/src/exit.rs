@@ -7,6 +7,7 @@ use isorun::{
     CallError, Failure, Fault, InstantiateError, LinkError, LoadError, Refusal, RegisterError, StartError, names_match,
 };
 
+use crate::hint;
 use crate::place::{FORMS, FORMS_ELSEWHERE, KV};
 
 /// All went well.
@@ -159,7 +160,10 @@ impl Failed {
     /// A peer that does not say what an instance offers.
     pub fn describe(place: &impl fmt::Display, failure: &Failure) -> Self {
         let failed = Self::failure(failure, &format!("cannot ask {place} what it offers: {failure}"));
-        if nobody_answers(failure) { failed.hint(IS_IT_SERVED) } else { failed }
+        match hint::of_failure(failure, &place.to_string()) {
+            Some(hint) => failed.hint(hint),
+            None => failed,
+        }
     }
 
     fn failure(failure: &Failure, error: &impl fmt::Display) -> Self {
@@ -221,23 +225,10 @@ fn how_to_link(error: &LinkError) -> Option<String> {
                 format!("link it with `--link {import}=PLACE`; {FORMS_ELSEWHERE}")
             })
         }
-        LinkError::Bind { failure, .. } if nobody_answers(failure) => Some(IS_IT_SERVED.into()),
+        LinkError::Bind { failure, place, .. } => hint::of_failure(failure, place),
         _ => None,
     }
 }
-
-/// Whether there was no connection at all, and not one over which something went wrong.
-///
-/// A failure says what its caller may do and has no case for this, so its cause tells, as `isorun-core` and `isorun-rpc`
-/// word it.
-fn nobody_answers(failure: &Failure) -> bool {
-    let Failure::NotSent { cause } = failure else { return false };
-    // Where an end refuses the other somebody did answer.
-    let refused = ["certificate", "TLS", "handshake"].iter().any(|word| cause.contains(word));
-    !refused && (cause.starts_with("cannot reach ") || cause.starts_with("no connection within "))
-}
-
-const IS_IT_SERVED: &str = "is anything served there? `isorun serve PROVIDER.wasm --listen ADDRESS --as NAME` does";
 
 const LONGER: &str = "`--timeout TIME` gives longer";
 

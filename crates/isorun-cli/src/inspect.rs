@@ -13,7 +13,7 @@ use crate::exit::{self, Failed};
 use crate::keys::Keys;
 use crate::nats::NatsPlace;
 use crate::terminal::{self, Terminal};
-use crate::{json, load};
+use crate::{hint, json, load};
 
 /// Shows the types of a file's or an instance's functions, or the instances of a host.
 pub async fn inspect(args: InspectArgs, terminal: &Terminal) -> Result<u8, Failed> {
@@ -138,7 +138,13 @@ fn link(link: &Val) -> Option<String> {
 async fn providers(place: &NatsPlace, time: &Time) -> Result<Vec<Provider>, Failed> {
     let left = time.options().deadline_ms.min(GATHER_MS_MAX);
     let found = isorun::discover(place.server(), &place.options(), Duration::from_millis(left)).await;
-    found.map_err(|error| Failed::new(exit::FAILED, error.to_string()))
+    found.map_err(|error| {
+        let failed = Failed::new(exit::FAILED, error.to_string());
+        match hint::of_cause(&error.to_string(), &place.to_string()) {
+            Some(hint) => failed.hint(hint),
+            None => failed,
+        }
+    })
 }
 
 /// How long providers are waited for, in milliseconds; mostly all have answered long before.

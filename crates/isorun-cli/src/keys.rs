@@ -25,6 +25,20 @@ pub struct KeyArgs {
     pub ca: Option<PathBuf>,
 }
 
+impl KeyArgs {
+    /// Names the file with the authority, where two ends have not the same one; peers' words can't.
+    pub fn explain(&self, failed: Failed) -> Failed {
+        let said = ["its certificate was not issued by the authority", "another authority issued it"];
+        match &self.ca {
+            Some(ca) if said.iter().any(|words| failed.text.contains(words)) => failed.hint(format!(
+                "the authority here is that of --ca `{}`: both ends need certificates of the same one",
+                ca.display()
+            )),
+            _ => failed,
+        }
+    }
+}
+
 /// The credentials of one command, read once something needs them; clones are the same.
 #[derive(Clone, Default)]
 pub struct Keys {

@@ -15,7 +15,8 @@
 //! shown and not served. Exit codes are in `--help`.
 //!
 //! This crate is the command line alone: it parses it (`args`, `address`, `place`, `units`, `invoke`), describes it to the facade
-//! (`load`), and says what came of it (`terminal`, `json`) and how it ended (`exit`). It depends on `isorun` and on no
+//! (`load`), and says what came of it (`terminal`, `json`) and how it ended (`exit`), with what helps (`hint`) and without
+//! passwords (`secret`). It depends on `isorun` and on no
 //! other of its crates.
 #![forbid(unsafe_code)]
 
@@ -29,6 +30,7 @@ mod completion;
 mod demo;
 mod exit;
 mod help;
+mod hint;
 mod inspect;
 mod invoke;
 mod json;
@@ -65,8 +67,10 @@ fn main() -> ExitCode {
         Err(error) => return misread(&error),
     };
     let terminal = Terminal { output: cli.global.output };
+    let keys = cli.command.keys().cloned().unwrap_or_default();
     let outcome = enter(cli.global.dir.as_deref()).and_then(|()| start(cli, &terminal));
     ExitCode::from(outcome.unwrap_or_else(|failed| {
+        let failed = keys.explain(failed);
         terminal.complain(&failed);
         failed.code
     }))

@@ -113,7 +113,8 @@ fn strangers_are_refused_by_both_ends_with_the_reason() {
     let (folder, other) = (Folder::new(), Folder::new());
     let (certs, others) = (certs(&folder, &["kv"]), certs(&other, &["app"]));
     let (server, place) = served(&certs, "kv", &[]);
-    let words = ["cannot reach tls://", "its certificate was not issued by the authority"];
+    let ca = format!("--ca `{others}/ca.pem`");
+    let words = ["cannot reach tls://", "its certificate was not issued by the authority", &ca];
     let done = by(&others, "app", &["call", &place, GET]);
     done.check(1, "", &words);
     assert!(!done.err.contains("is anything served there?"), "{done:?}");
@@ -121,10 +122,14 @@ fn strangers_are_refused_by_both_ends_with_the_reason() {
     assert!(line.contains("127.0.0.1:") && line.contains("authority"), "{line}");
 
     let plain = place.replace("tls://", "tcp://");
-    assert_eq!(isorun(&["call", &plain, GET]).code, Some(1));
+    isorun(&["call", &plain, GET]).check(1, "", &["may want TLS", "tls://"]);
     let elsewhere = format!("{place}?name=elsewhere");
     issue(&certs, "app", &[]).check_starts(0, "certificate");
-    by(&certs, "app", &["call", &elsewhere, GET]).check(1, "", &["elsewhere", "certificate"]);
+    by(&certs, "app", &["call", &elsewhere, GET]).check(
+        1,
+        "",
+        &["its certificate is for kv, 127.0.0.1, not for elsewhere", "`?name=NODE`", "--ip IP --dns HOST"],
+    );
     by(&certs, "app", &["call", &format!("{place}?name=kv"), GET]).check(0, "ok(none)\n", &[]);
 }
 

@@ -116,6 +116,14 @@ fn an_import_that_nobody_linked_or_a_link_that_does_not_hold_is_3() {
     );
     run(&["--link", "demo:kv/stroe=system:kv"]).check(3, "", &["did you mean `demo:kv/store@0.1.0`?"]);
     run(&["--link", "demo:kv/store=tcp://127.0.0.1:1/kv"]).check(3, "", &["cannot reach", "isorun serve"]);
+    for (place, words) in [
+        ("nats://127.0.0.1:1/kv", "does a NATS server run at 127.0.0.1:1?"),
+        ("unix:///no/such.sock#kv", "--listen unix:///PATH"),
+    ] {
+        run(&["--link", &format!("*={place}")]).check(3, "", &[words]);
+        isorun(&["call", place, "run()"]).check(1, "", &[words]);
+    }
+    isorun(&["inspect", "nats://127.0.0.1:1"]).check(1, "", &["does a NATS server run at 127.0.0.1:1?"]);
     let local = |file: &str| run(&["--link", &format!("demo:kv/store=local:{file}")]);
     local(&folder.wat("counter")).check(3, "", &["no such function", "demo:kv/store@0.1.0#get"]);
     // A component with imports of its own has no place beside the app; one with inert WASI has.

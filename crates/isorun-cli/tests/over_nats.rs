@@ -36,7 +36,11 @@ fn what_is_served_is_listed_called_and_linked_to() {
     }
     let nats = NatsServer::start();
     let nobody = isorun(&["call", &format!("{}/kv", nats.url()), "demo:kv/store#get(\"k\")"]);
-    nobody.check(1, "", &["not sent", "nobody serves that name"]);
+    let inspect = format!("`isorun inspect {}`", nats.url());
+    nobody.check(1, "", &["not sent", "nobody serves that name", &inspect]);
+    let no_file = isorun(&["call", &format!("{}/kv?creds=no/such", nats.url()), "demo:kv/store#get(\"k\")"]);
+    no_file.check(1, "", &["no/such"]);
+    assert!(!no_file.err.contains("does a NATS server run") && !no_file.err.contains("isorun serve"), "{no_file:?}");
     let _provider = serve(&nats, "kv");
     let place = format!("{}/kv", nats.url());
     isorun(&["call", &place, "demo:kv/store#get(\"k\")"]).check(0, "ok(none)\n", &[]);
