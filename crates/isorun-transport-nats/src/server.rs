@@ -55,6 +55,8 @@ pub(crate) struct Server {
     connects: u64,
     /// Connections lost so far, then.
     lost: u64,
+    /// While somebody has it, the connection is wanted.
+    _wanted: Arc<()>,
 }
 
 /// What became of the connection so far.
@@ -76,6 +78,8 @@ impl Server {
         let complaint = Arc::new(Mutex::new(None));
         let complain = Arc::clone(&complaint);
         let address = server.to_string();
+        let wanted = Arc::new(());
+        let is_wanted = Arc::downgrade(&wanted);
         let mut connecting = ConnectOptions::new()
             .name(name)
             .subscription_capacity(SUBSCRIPTION_MESSAGES_MAX)
@@ -97,7 +101,7 @@ impl Server {
                         losses.now = false;
                     }),
                     Event::Disconnected | Event::Closed => tell.send_modify(|losses| {
-                        if !losses.now {
+                        if !losses.now && is_wanted.strong_count() > 0 {
                             tracing::warn!(server = address, "the connection to the NATS server went: looking for it");
                         }
                         *losses = Losses { count: losses.count + 1, now: true };
@@ -125,7 +129,7 @@ impl Server {
         match connecting.await {
             Ok(Ok(client)) => {
                 let connects = connects(&client);
-                Ok(Self { client, losses, complaint, connects, lost: 0 })
+                Ok(Self { client, losses, complaint, connects, lost: 0, _wanted: wanted })
             }
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err(format!("no answer within {CONNECT_MS_MAX} ms")),
