@@ -219,7 +219,7 @@ impl FromStr for Address {
         }
         // `tcp://` may be left out, so a host stands where another kind's scheme does.
         let kind = Kind::of(text).unwrap_or(&KINDS[0]);
-        (kind.parse)(text).map_err(|error| match kind.named(text) {
+        kind.read(text).map_err(|error| match kind.named(text) {
             Some((address, name)) => format!(
                 "`{name}` stands where an address ends: where something is served is `{address}`, and its name belongs \
                  in `--as {name}`"
@@ -276,6 +276,16 @@ impl PeerPlace {
 }
 
 impl Kind {
+    /// Reads an address, in which nobody can be let in by a name and a password.
+    fn read(&self, text: &str) -> Result<Address, String> {
+        let host = text.split_once("://").map_or(text, |(_, host)| host);
+        // A path may have what no host has, and NATS has a way to be let in, which its own error tells of.
+        if self.mark == '/' && !self.scheme.starts_with("nats") && self.query(host).0.contains('@') {
+            return Err("an address holds no user and no password, since it is printed".into());
+        }
+        (self.parse)(text)
+    }
+
     fn of(text: &str) -> Option<&'static Self> {
         let (scheme, _) = text.split_once(':')?;
         KINDS.iter().find(|kind| kind.scheme == scheme)
@@ -303,7 +313,7 @@ impl Kind {
         if instance.is_empty() {
             return Err(unnamed());
         }
-        let address = (self.parse)(&format!("{before}{host}{query}"))?;
+        let address = self.read(&format!("{before}{host}{query}"))?;
         if address.is_for_listening() {
             return Err(format!("`{text}`: port 0 is for listening; an instance is named as {form}"));
         }
