@@ -5,7 +5,7 @@ mod common;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use common::{ECHO, GATED, House, Rooms, everything, within};
+use common::{ECHO, GATED, House, MEBIBYTE, Rooms, everything, within};
 use isorun_core::{Bound, CallFailed, Callee, Directory, Failure};
 use isorun_rpc::{Peer, PeerOptions, accept};
 use isorun_transport_tcp::{TcpTransport, TcpTransportListener};
@@ -104,4 +104,24 @@ async fn a_large_call_that_is_given_up_leaves_the_connection_sound() {
     house.gate.add_permits(1);
     let args = large(4 * MIB, 99);
     assert!(bound.call(GATED, &within(60_000), args.clone()).await.unwrap().results == args);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn results_of_many_callers_wait_for_each_other_and_none_is_lost() {
+    let (_here, _there, _house, bound) = ends().await;
+    let mut calls = JoinSet::new();
+    for _ in 0..100 {
+        let bound = Arc::clone(&bound);
+        calls.spawn(async move {
+            match bound.call(MEBIBYTE, &within(60_000), Bytes::new()).await {
+                Ok(reply) => reply.results.len() == MIB,
+                // It did not run: too many answers waited by then.
+                Err(CallFailed { failure: Failure::Refused(_), .. }) => true,
+                Err(failed) => panic!("{failed}"),
+            }
+        });
+    }
+    while let Some(came) = calls.join_next().await {
+        assert!(came.unwrap());
+    }
 }

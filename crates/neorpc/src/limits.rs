@@ -62,8 +62,8 @@ pub const FRAME_BYTES_MIN: usize = 8192;
 
 /// Bytes of arguments that all calls of a peer may hold at once, those running and those waiting alike.
 ///
-/// Bounds what a peer can make us hold well under `CALLS_MAX * FRAME_BYTES_MAX`: with what may wait to be sent, less
-/// than 64 MiB a connection.
+/// Bounds what a peer can make us hold well under `CALLS_MAX * FRAME_BYTES_MAX`: with answers of the same size, less than
+/// 64 MiB a connection.
 pub const ARGS_BYTES_MAX: usize = 24 << 20;
 
 /// Bytes waiting to be sent above which this end makes no new request.
@@ -73,7 +73,10 @@ pub const QUEUE_BYTES_SOFT: usize = 64 << 20;
 pub const ANSWER_BYTES_SOFT: usize = 24 << 20;
 
 /// Bytes of answers waiting to be sent above which a reply becomes a failure that says so.
-pub const ANSWER_BYTES_MAX: usize = 32 << 20;
+///
+/// Far above the other: what runs when that is met still brings its results, and they are not to be lost on a peer that
+/// reads them.
+pub const ANSWER_BYTES_MAX: usize = 256 << 20;
 
 /// Frames waiting to be sent above which the peer is taken not to read, and the connection closes.
 ///
@@ -114,7 +117,7 @@ const _: () = assert!(CHUNK_BYTES_MAX <= WHOLE_BYTES_MAX && WHOLE_BYTES_MAX < FR
 // A sender that can't send a whole chunk has used half of its window, so that credit is on its way.
 const _: () = assert!(4 * CHUNK_BYTES_MAX <= WINDOW_BYTES_MIN);
 const _: () = assert!(WINDOW_BYTES_MIN <= WINDOW_BYTES && WINDOW_BYTES <= WINDOW_BYTES_MAX);
-// What one connection may hold, and what the frames in its channel's hands may take beside.
-const _: () = assert!(ARGS_BYTES_MAX + ANSWER_BYTES_MAX + isorun_core::FRAME_BYTES_MAX < 64 << 20);
+// What one connection may hold of answers no larger than their calls, and what the frames in its channel's hands take beside.
+const _: () = assert!(ARGS_BYTES_MAX + ANSWER_BYTES_SOFT + isorun_core::FRAME_BYTES_MAX < 64 << 20);
 // The local end stops asking well before the queue counts as unread.
 const _: () = assert!(QUEUE_FRAMES_MAX > 2 * CALLS_MAX as usize);

@@ -25,7 +25,9 @@ pub const NEVER: FunctionIndex = FunctionIndex(2);
 pub const TRAP: FunctionIndex = FunctionIndex(3);
 pub const PANIC: FunctionIndex = FunctionIndex(4);
 pub const LARGE: FunctionIndex = FunctionIndex(5);
-const NAMES: [&str; 6] = ["echo", "gated", "never", "trap", "panic", "large"];
+/// Gives a mebibyte.
+pub const MEBIBYTE: FunctionIndex = FunctionIndex(6);
+const NAMES: [&str; 7] = ["echo", "gated", "never", "trap", "panic", "large", "mebibyte"];
 
 /// What a test sees of the serving side.
 pub struct House {
@@ -143,6 +145,7 @@ impl Bound for Room {
                     Err(CallFailed { failure, fuel_used: 3 })
                 }
                 "large" => Ok(Reply { results: Bytes::from(vec![0; 21 << 20]), fuel_used: 9 }),
+                "mebibyte" => Ok(Reply { results: Bytes::from(vec![7; 1 << 20]), fuel_used: 9 }),
                 _ => panic!("as the test wants"),
             };
             running.1 = true;
