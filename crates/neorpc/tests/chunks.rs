@@ -315,7 +315,7 @@ fn arguments_over_what_a_value_may_be_are_refused_and_none_at_all_close_the_conn
 }
 
 #[test]
-fn whoever_sends_without_credit_is_cut_off() {
+fn what_came_is_made_good_in_large_pieces() {
     let (mut pair, binding) = Pair::bound();
     let window = PeerLimits::default().window_bytes;
     pair.inject(THERE, announced(2, binding, 8 * MIB as u64)).unwrap();
@@ -344,6 +344,30 @@ fn whoever_sends_without_credit_is_cut_off() {
     }
     let credits = burst(&mut pair, THERE);
     assert!(credits.len() <= 70, "credit comes in large pieces: {}", credits.len());
+}
+
+#[test]
+fn whoever_sends_without_credit_is_cut_off() {
+    let (mut pair, binding) = Pair::bound();
+    let ids = [(); 2].map(|()| pair.call(HERE, binding, 1_000, Bytes::new()).unwrap());
+    burst(&mut pair, HERE);
+    for id in ids {
+        let results_bytes = u64::from(neopack::VALUE_BYTES_MAX);
+        pair.inject(HERE, Frame::ReplyInChunks(ReplyInChunksFrame { id, fuel_used: 0, results_bytes })).unwrap();
+    }
+    // There is room for the first alone: the second gets no credit beyond what each may begin with.
+    let second = ids[1].0;
+    for _ in 0..WINDOW_BYTES / 2 / CHUNK_BYTES_MAX {
+        pair.inject(HERE, chunk(second, Payload::Results, CHUNK_BYTES_MAX)).unwrap();
+    }
+    let to = Some((ids[1], Payload::Results));
+    for frame in burst(&mut pair, HERE) {
+        let frame = Frame::decode(&frame).unwrap();
+        assert!(!matches!(&frame, Frame::Credit(credit) if credit.to == to), "{frame:?}");
+    }
+    let error = ProtocolError::OverCredit { id: ids[1] };
+    assert_eq!(pair.inject(HERE, chunk(second, Payload::Results, 1)), Err(error));
+    assert!(pair.ends[HERE].connection.is_closed());
 }
 
 #[test]
