@@ -25,6 +25,9 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("isorun-transport-quic", &["isorun-core", "isorun-net", "isorun-tls"]),
     ("isorun-transport-nats", &["isorun-core", "isorun-net"]),
     ("isorun-conformance", &["isorun-core"]),
+    ("isorun-storage", &["isorun-core", "isorun-transport-nats"]),
+    // the mailbox's sources again, with loom's locks
+    ("isorun-messaging-loom", &["isorun-core"]),
     ("isorun-simulator", &["isorun-core", "neopack", "neorpc"]),
     // the same sources again, with faults in them
     ("neorpc-planted", &["isorun-core", "neopack"]),
@@ -46,6 +49,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
             "isorun-runtime",
             "isorun-messaging",
             "isorun-rpc",
+            "isorun-storage",
             "isorun-transport-local",
             "isorun-transport-tcp",
             "isorun-transport-quic",

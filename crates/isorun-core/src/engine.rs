@@ -1,44 +1,14 @@
-//! Components as an engine loads, names and calls them.
+//! Components as an engine loads, starts and calls them.
+
+use std::error::Error;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::BoxFuture;
-
-/// Names one instance of a component: `namespace/name/instance`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ComponentId {
-    /// Who made it.
-    pub namespace: String,
-    /// What it is.
-    pub name: String,
-    /// Which one.
-    pub instance: String,
-}
-
-impl ComponentId {
-    /// The id of that namespace, name and instance.
-    #[must_use]
-    pub fn new(namespace: impl Into<String>, name: impl Into<String>, instance: impl Into<String>) -> Self {
-        Self { namespace: namespace.into(), name: name.into(), instance: instance.into() }
-    }
-
-    /// `namespace/name/instance`.
-    ///
-    /// ```
-    /// let id = isorun_core::ComponentId::new("demo", "kv", "0");
-    /// assert_eq!(id.to_string_id(), "demo/kv/0");
-    /// ```
-    #[must_use]
-    pub fn to_string_id(&self) -> String {
-        format!("{}/{}/{}", self.namespace, self.name, self.instance)
-    }
-}
-
-impl std::fmt::Display for ComponentId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}/{}", self.namespace, self.name, self.instance)
-    }
-}
+use crate::{
+    BoxFuture, CallbackMessage, ComponentConfig, ComponentHealth, ComponentId, ComponentMessage, ComponentMetadata,
+    ComponentUsage, MessagePayload,
+};
 
 /// A component that an engine holds.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -67,23 +37,11 @@ impl ComponentHandle {
     }
 }
 
-/// The bytes of a message.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct MessagePayload(pub Bytes);
+/// What lies beneath an error.
+pub type Cause = Arc<dyn Error + Send + Sync>;
 
-/// A message from one component to another.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ComponentMessage {
-    /// Who sent it.
-    pub sender: ComponentId,
-    /// Whom it is for.
-    pub recipient: ComponentId,
-    /// What it says.
-    pub payload: MessagePayload,
-}
-
-/// What an engine can say went wrong.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// What an engine can say went wrong. Two are equal if they say the same.
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum WasmError {
     /// The bytes are not a component that this engine takes.
@@ -91,12 +49,18 @@ pub enum WasmError {
     InvalidComponent {
         /// What is wrong with them, and what to do about it.
         reason: String,
+        /// What found it.
+        #[source]
+        cause: Option<Cause>,
     },
-    /// The component could not be instantiated.
+    /// The component could not be instantiated; it has no store.
     #[error("cannot instantiate: {reason}")]
     InstantiationFailed {
         /// What is missing or was refused.
         reason: String,
+        /// What refused it.
+        #[source]
+        cause: Option<Cause>,
     },
     /// No such component.
     #[error("component not found: {id}")]
@@ -104,51 +68,165 @@ pub enum WasmError {
         /// The id that was asked for.
         id: String,
     },
-    /// The component ran and failed.
+    /// The component is loaded and has no store: it was not started, was stopped, or has failed.
+    #[error("component `{id}` does not run")]
+    NotRunning {
+        /// The component's id.
+        id: String,
+    },
+    /// The component did what it was asked and says that it can't: it goes on.
+    #[error("the component refused: {reason}")]
+    Rejected {
+        /// In the component's own words.
+        reason: String,
+    },
+    /// The component says that it can't go on.
+    #[error("the component gave up: {reason}")]
+    GaveUp {
+        /// In the component's own words.
+        reason: String,
+    },
+    /// The component ran and failed: a trap, a budget. Its store is gone.
     #[error("runtime error: {reason}")]
     RuntimeError {
         /// How.
         reason: String,
+        /// What the engine says.
+        #[source]
+        cause: Option<Cause>,
     },
 }
 
-/// Loads components and passes them messages.
+impl WasmError {
+    /// An invalid component, without what found it.
+    pub fn invalid(reason: impl Into<String>) -> Self {
+        Self::InvalidComponent { reason: reason.into(), cause: None }
+    }
+
+    /// A failed instantiation, without what refused it.
+    pub fn instantiation(reason: impl Into<String>) -> Self {
+        Self::InstantiationFailed { reason: reason.into(), cause: None }
+    }
+
+    /// A failure while running, without what lies beneath.
+    pub fn runtime(reason: impl Into<String>) -> Self {
+        Self::RuntimeError { reason: reason.into(), cause: None }
+    }
+
+    /// The error, caused by that one.
+    #[must_use]
+    pub fn caused_by(mut self, error: impl Error + Send + Sync + 'static) -> Self {
+        match &mut self {
+            Self::InvalidComponent { cause, .. }
+            | Self::InstantiationFailed { cause, .. }
+            | Self::RuntimeError { cause, .. } => *cause = Some(Arc::new(error)),
+            Self::ComponentNotFound { .. } | Self::NotRunning { .. } | Self::Rejected { .. } | Self::GaveUp { .. } => {}
+        }
+        self
+    }
+
+    /// Whether the component can take no further call until it is started again.
+    #[must_use]
+    pub fn ends_the_component(&self) -> bool {
+        match self {
+            Self::Rejected { .. } => false,
+            Self::InvalidComponent { .. }
+            | Self::InstantiationFailed { .. }
+            | Self::ComponentNotFound { .. }
+            | Self::NotRunning { .. }
+            | Self::GaveUp { .. }
+            | Self::RuntimeError { .. } => true,
+        }
+    }
+}
+
+impl PartialEq for WasmError {
+    fn eq(&self, other: &Self) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other) && self.to_string() == other.to_string()
+    }
+}
+
+impl Eq for WasmError {}
+
+/// Loads components, keeps a store for each that was started, and passes them messages.
+///
+/// Calls into one component go one after the other; calls into different ones never wait for each other.
 pub trait RuntimeEngine: Send + Sync {
-    /// Compiles and holds a component under `id`.
+    /// Checks, links and compiles a component, and holds it under `id`. It has no store yet.
     ///
     /// # Errors
-    /// [`WasmError::InvalidComponent`] before anything is compiled where the bytes already show it.
+    /// [`WasmError::InvalidComponent`] before anything is compiled where the bytes already show it;
+    /// [`WasmError::InstantiationFailed`] where its imports are not all linked.
     fn load_component<'a>(
         &'a self,
         id: &'a ComponentId,
         bytes: Bytes,
     ) -> BoxFuture<'a, Result<ComponentHandle, WasmError>>;
 
-    /// Lets a component go; what runs of it runs on.
+    /// Lets a component go; a call that is under way in it ends as it ends.
     ///
     /// # Errors
     /// [`WasmError::ComponentNotFound`].
     fn unload_component<'a>(&'a self, handle: &'a ComponentHandle) -> BoxFuture<'a, Result<(), WasmError>>;
 
-    /// Hands a message to a component; the answer, if it gives one.
+    /// Gives a component a fresh store, in place of any that it had, and calls its `initialize`.
     ///
     /// # Errors
-    /// [`WasmError::RuntimeError`] where the component traps or has no such function.
+    /// [`WasmError`]; then it has no store.
+    fn start_component<'a>(
+        &'a self,
+        handle: &'a ComponentHandle,
+        config: &'a ComponentConfig,
+    ) -> BoxFuture<'a, Result<(), WasmError>>;
+
+    /// Hands a message to a component; the answer, if it gives one.
+    ///
+    /// Dropping the future gives the call up, and the component's store with it.
+    ///
+    /// # Errors
+    /// [`WasmError::Rejected`] after which it goes on; any other, after which it has no store.
     fn call_handle_message<'a>(
         &'a self,
         handle: &'a ComponentHandle,
         message: &'a ComponentMessage,
     ) -> BoxFuture<'a, Result<Option<MessagePayload>, WasmError>>;
 
-    /// Hands a component the answer to a message that it sent.
+    /// Tells a component how a request of its own ended.
     ///
     /// # Errors
     /// As [`call_handle_message`](Self::call_handle_message).
     fn call_handle_callback<'a>(
         &'a self,
         handle: &'a ComponentHandle,
-        message: &'a ComponentMessage,
+        message: &'a CallbackMessage,
     ) -> BoxFuture<'a, Result<(), WasmError>>;
+
+    /// Asks a component what it is.
+    ///
+    /// # Errors
+    /// As [`call_handle_message`](Self::call_handle_message).
+    fn call_metadata<'a>(&'a self, handle: &'a ComponentHandle) -> BoxFuture<'a, Result<ComponentMetadata, WasmError>>;
+
+    /// Asks a component how it is.
+    ///
+    /// # Errors
+    /// As [`call_handle_message`](Self::call_handle_message).
+    fn call_health<'a>(&'a self, handle: &'a ComponentHandle) -> BoxFuture<'a, Result<ComponentHealth, WasmError>>;
+
+    /// Calls a component's `shutdown`; its store stays until [`stop_component`](Self::stop_component).
+    ///
+    /// # Errors
+    /// As [`call_handle_message`](Self::call_handle_message).
+    fn call_shutdown<'a>(&'a self, handle: &'a ComponentHandle) -> BoxFuture<'a, Result<(), WasmError>>;
+
+    /// Takes a component's store away. A call that is under way ends first: drop its future to end it now.
+    ///
+    /// # Errors
+    /// [`WasmError::ComponentNotFound`].
+    fn stop_component<'a>(&'a self, handle: &'a ComponentHandle) -> BoxFuture<'a, Result<(), WasmError>>;
+
+    /// What a component holds, as of the end of its last call; `None` for one that is not loaded.
+    fn usage(&self, handle: &ComponentHandle) -> Option<ComponentUsage>;
 }
 
 /// Finds a component's bytes.
@@ -162,6 +240,6 @@ pub trait ComponentLoader: Send + Sync {
     /// Says whether the bytes are a component, by looking at them alone.
     ///
     /// # Errors
-    /// [`WasmError::InvalidComponent`], which tells a core module from garbage.
+    /// [`WasmError::InvalidComponent`], which tells a core module from garbage and says what to do about either.
     fn validate(&self, bytes: &[u8]) -> Result<(), WasmError>;
 }

@@ -44,8 +44,11 @@
 
 mod budget;
 mod call;
+mod component;
 mod engine;
 mod failure;
+mod message;
+mod storage;
 mod trace;
 mod transport;
 
@@ -57,10 +60,20 @@ pub use call::{
     BindRequest, Bound, CHAIN_MAX, CallContext, CallFailed, Callee, DEADLINE_MS_DEFAULT, Directory, FunctionIndex,
     InstanceUid, Reply,
 };
-pub use engine::{
-    ComponentHandle, ComponentId, ComponentLoader, ComponentMessage, MessagePayload, RuntimeEngine, WasmError,
+pub use component::{
+    COMPONENT_NAME_BYTES_MAX, ComponentConfig, ComponentHealth, ComponentId, ComponentIdError, ComponentMetadata,
+    ComponentUsage, HealthStatus,
 };
+pub use engine::{Cause, ComponentHandle, ComponentLoader, RuntimeEngine, WasmError};
 pub use failure::{Failure, Fault, Refusal};
+pub use message::{
+    BROADCAST_TARGETS_MAX, CONTENT_TYPE_BYTES_MAX, CallbackMessage, ComponentMessage, CorrelationId, Delivery,
+    MESSAGE_BYTES_MAX, MessagePayload, MessagingError, Messenger, REQUEST_TIMEOUT_MS_MAX, RequestOutcome,
+};
+pub use storage::{
+    STORAGE_KEY_BYTES_MAX, STORAGE_LIST_MAX, STORAGE_VALUE_BYTES_MAX, Storage, StorageError, StorageQuota,
+    StorageUsage, check_storage_key,
+};
 pub use trace::{Trace, Tracer, set_tracer, tracer};
 pub use transport::{Channel, FRAME_BYTES_MAX, Listener, PeerIdentity, Transport, TransportError};
 

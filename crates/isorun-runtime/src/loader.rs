@@ -40,15 +40,9 @@ impl FileComponentLoader {
     }
 
     fn path(&self, id: &ComponentId) -> Option<PathBuf> {
-        let names = [&id.namespace, &id.name, &id.instance];
-        let plain = names.iter().all(|name| is_plain(name));
-        plain.then(|| self.base.join(&id.namespace).join(&id.name).join(format!("{}.wasm", id.instance)))
+        let file = || self.base.join(id.namespace()).join(id.name()).join(format!("{}.wasm", id.instance()));
+        id.is_plain().then(file)
     }
-}
-
-fn is_plain(name: &str) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    (1..=128).contains(&name.len()) && name.chars().all(plain) && name.chars().any(|c| c != '.')
 }
 
 impl ComponentLoader for FileComponentLoader {
@@ -64,8 +58,8 @@ impl ComponentLoader for FileComponentLoader {
             match read {
                 Ok(Ok(Some(bytes))) => Ok(bytes.into()),
                 Ok(Ok(None)) => Err(missing()),
-                Ok(Err(reason)) => Err(WasmError::InvalidComponent { reason }),
-                Err(join) => Err(WasmError::RuntimeError { reason: join.to_string() }),
+                Ok(Err(reason)) => Err(WasmError::invalid(reason)),
+                Err(join) => Err(WasmError::runtime(join.to_string()).caused_by(join)),
             }
         })
     }
@@ -130,7 +124,7 @@ impl ComponentLoader for InMemoryComponentLoader {
 }
 
 fn validate(bytes: &[u8]) -> Result<(), WasmError> {
-    prescan(bytes).map_err(|error| WasmError::InvalidComponent { reason: error.to_string() })
+    prescan(bytes).map_err(|error| WasmError::invalid(error.to_string()).caused_by(error))
 }
 
 #[cfg(test)]
@@ -176,7 +170,7 @@ mod tests {
         let loader = FileComponentLoader::new(folder.path());
         for (instance, what) in [("folder", "a folder"), ("pipe", "a pipe")] {
             let error = loader.load_bytes(&id("demo", "kv", instance)).await.unwrap_err();
-            let WasmError::InvalidComponent { reason } = &error else { panic!("{error}") };
+            let WasmError::InvalidComponent { reason, .. } = &error else { panic!("{error}") };
             assert!(reason.contains(what), "{reason}");
         }
     }

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use isorun_core::{
-    BoxFuture, Budget, ComponentHandle, ComponentId, ComponentMessage, MessagePayload, ResourceLimits, RuntimeEngine,
+    BoxFuture, Budget, CallbackMessage, ComponentConfig, ComponentHandle, ComponentHealth, ComponentId,
+    ComponentMessage, ComponentMetadata, ComponentUsage, HealthStatus, MessagePayload, ResourceLimits, RuntimeEngine,
     WasmError,
 };
 use parking_lot::Mutex;
@@ -31,10 +32,9 @@ impl RuntimeEngine for WasmtimeEngine {
         bytes: Bytes,
     ) -> BoxFuture<'a, Result<ComponentHandle, WasmError>> {
         Box::pin(async move {
-            let invalid = |reason: String| WasmError::InvalidComponent { reason };
-            prescan(&bytes).map_err(|error| invalid(error.to_string()))?;
-            let component =
-                self.compile(self.engine().clone(), bytes).await.map_err(|error| invalid(error.to_string()))?;
+            prescan(&bytes).map_err(|error| WasmError::invalid(error.to_string()).caused_by(error))?;
+            let component = self.compile(self.engine().clone(), bytes).await;
+            let component = component.map_err(|error| WasmError::invalid(error.to_string()).caused_by(error))?;
             let handle_id = self.held().next.fetch_add(1, Ordering::Relaxed);
             self.held().components.lock().insert(handle_id, (id.clone(), component));
             Ok(ComponentHandle::new(id.clone(), handle_id))
@@ -64,9 +64,38 @@ impl RuntimeEngine for WasmtimeEngine {
     fn call_handle_callback<'a>(
         &'a self,
         handle: &'a ComponentHandle,
-        _: &'a ComponentMessage,
+        _: &'a CallbackMessage,
     ) -> BoxFuture<'a, Result<(), WasmError>> {
         Box::pin(std::future::ready(self.no_messages(handle)))
+    }
+
+    fn start_component<'a>(
+        &'a self,
+        handle: &'a ComponentHandle,
+        _: &'a ComponentConfig,
+    ) -> BoxFuture<'a, Result<(), WasmError>> {
+        Box::pin(std::future::ready(self.no_messages(handle)))
+    }
+
+    fn call_metadata<'a>(&'a self, handle: &'a ComponentHandle) -> BoxFuture<'a, Result<ComponentMetadata, WasmError>> {
+        Box::pin(std::future::ready(self.no_messages(handle).map(|()| ComponentMetadata::default())))
+    }
+
+    fn call_health<'a>(&'a self, handle: &'a ComponentHandle) -> BoxFuture<'a, Result<ComponentHealth, WasmError>> {
+        let unknown = ComponentHealth { status: HealthStatus::Unknown, reason: None };
+        Box::pin(std::future::ready(self.no_messages(handle).map(|()| unknown)))
+    }
+
+    fn call_shutdown<'a>(&'a self, handle: &'a ComponentHandle) -> BoxFuture<'a, Result<(), WasmError>> {
+        Box::pin(std::future::ready(self.no_messages(handle)))
+    }
+
+    fn stop_component<'a>(&'a self, handle: &'a ComponentHandle) -> BoxFuture<'a, Result<(), WasmError>> {
+        Box::pin(std::future::ready(self.component(handle).map(drop)))
+    }
+
+    fn usage(&self, handle: &ComponentHandle) -> Option<ComponentUsage> {
+        self.component(handle).ok().map(|_| ComponentUsage::default())
     }
 }
 
@@ -83,8 +112,7 @@ impl WasmtimeEngine {
 
     fn no_messages(&self, handle: &ComponentHandle) -> Result<(), WasmError> {
         self.component(handle)?;
-        let reason = format!("`{}` exports no function that takes messages", handle.id());
-        Err(WasmError::RuntimeError { reason })
+        Err(WasmError::runtime(format!("`{}` exports no function that takes messages", handle.id())))
     }
 }
 
@@ -115,7 +143,7 @@ impl StoreManager {
         budget: &Budget,
         components: &[Arc<dyn SystemComponent>],
     ) -> Result<(), WasmError> {
-        let failed = |error: wasmtime::Error| WasmError::InstantiationFailed { reason: format!("{error:#}") };
+        let failed = |error: wasmtime::Error| WasmError::instantiation(format!("{error:#}"));
         let mut store = new_store(self.engine.engine(), name.into(), budget, components).map_err(failed)?;
         store.set_fuel(budget.fuel).map_err(failed)?;
         store.set_epoch_deadline(1);
@@ -147,7 +175,7 @@ impl std::fmt::Debug for StoreManager {
 }
 
 fn uninitialized() -> WasmError {
-    WasmError::RuntimeError { reason: "the store is not initialized".into() }
+    WasmError::runtime("the store is not initialized")
 }
 
 /// Sets a store's limits anew: memory for what it will ask for, fuel and time from now.
@@ -156,7 +184,7 @@ fn uninitialized() -> WasmError {
 /// [`WasmError::RuntimeError`] where the engine counts no fuel.
 pub fn apply_limits(store: &mut Store<HostState>, limits: ResourceLimits) -> Result<(), WasmError> {
     let budget = Budget::from(limits);
-    store.set_fuel(budget.fuel).map_err(|error| WasmError::RuntimeError { reason: format!("{error:#}") })?;
+    store.set_fuel(budget.fuel).map_err(|error| WasmError::runtime(format!("{error:#}")))?;
     store.set_epoch_deadline(1);
     store.data_mut().limit(budget);
     Ok(())
@@ -170,6 +198,6 @@ pub fn register_host_functions(
     linker: &mut Linker<HostState>,
     components: &[Arc<dyn SystemComponent>],
 ) -> Result<(), WasmError> {
-    let failed = |error: wasmtime::Error| WasmError::InstantiationFailed { reason: format!("{error:#}") };
+    let failed = |error: wasmtime::Error| WasmError::instantiation(format!("{error:#}"));
     components.iter().try_for_each(|component| component.install(linker).map_err(failed))
 }

@@ -1,0 +1,2 @@
+//! Processing nodes: components that turn bytes into bytes.
+#![forbid(unsafe_code)]
