@@ -60,10 +60,7 @@ impl ComponentId {
             {
                 Ok(Self::new(namespace, name, instance))
             }
-            _ => {
-                let cut = text.floor_char_boundary(COMPONENT_NAME_BYTES_MAX);
-                Err(ComponentIdError { text: text[..cut].escape_debug().to_string() })
-            }
+            _ => Err(ComponentIdError { text: cut(text) }),
         }
     }
 
@@ -114,6 +111,11 @@ fn is_plain(part: &str) -> bool {
     (1..=COMPONENT_NAME_BYTES_MAX).contains(&part.len()) && part.chars().all(plain) && part.chars().any(|c| c != '.')
 }
 
+/// The beginning of a text that may be of any length, on one line.
+fn cut(text: &str) -> String {
+    text[..text.floor_char_boundary(COMPONENT_NAME_BYTES_MAX)].escape_debug().to_string()
+}
+
 impl std::str::FromStr for ComponentId {
     type Err = ComponentIdError;
 
@@ -131,6 +133,103 @@ impl std::fmt::Display for ComponentId {
 impl std::fmt::Debug for ComponentId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "ComponentId({})", self.as_str())
+    }
+}
+
+/// Which components: `namespace/name/instance`, any part of which may be `*`, for whatever stands there.
+///
+/// A `*` is for a whole part; there is no `coun*`.
+///
+/// ```
+/// use isorun_core::{ComponentId, ComponentPattern};
+///
+/// let counters = ComponentPattern::parse("demo/counter/*")?;
+/// assert!(counters.matches(&ComponentId::new("demo", "counter", "7")));
+/// assert!(!counters.matches(&ComponentId::new("demo", "kv", "7")));
+/// assert_eq!(counters.to_string(), "demo/counter/*");
+/// # Ok::<(), isorun_core::ComponentPatternError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ComponentPattern {
+    /// Namespace, name and instance; `None` is any.
+    parts: [Option<Box<str>>; 3],
+}
+
+/// A text that is no pattern of components.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{text}` is no pattern of components: wanted is namespace/name/instance, each of 1 to {COMPONENT_NAME_BYTES_MAX} \
+     letters, digits, `-`, `_` and `.`, or `*` for any"
+)]
+pub struct ComponentPatternError {
+    /// What was given instead, cut where it is long.
+    pub text: String,
+}
+
+impl ComponentPattern {
+    /// Reads `namespace/name/instance`, with `*` for parts that may be anything.
+    ///
+    /// # Errors
+    /// [`ComponentPatternError`] for any other text.
+    pub fn parse(text: &str) -> Result<Self, ComponentPatternError> {
+        let part = |part: &str| match part {
+            "*" => Some(None),
+            name => is_plain(name).then(|| Some(name.into())),
+        };
+        let mut parts = text.split('/').map(part);
+        match (parts.next(), parts.next(), parts.next(), parts.next()) {
+            (Some(Some(namespace)), Some(Some(name)), Some(Some(instance)), None) => {
+                Ok(Self { parts: [namespace, name, instance] })
+            }
+            _ => Err(ComponentPatternError { text: cut(text) }),
+        }
+    }
+
+    /// All components: `*/*/*`.
+    #[must_use]
+    pub fn everything() -> Self {
+        Self { parts: [None, None, None] }
+    }
+
+    /// Whether a component is one of those.
+    #[must_use]
+    pub fn matches(&self, id: &ComponentId) -> bool {
+        let names = [id.namespace(), id.name(), id.instance()];
+        self.parts.iter().zip(names).all(|(part, name)| part.as_deref().is_none_or(|wanted| wanted == name))
+    }
+
+    /// How many of its parts are named: of two patterns that match, the one with more says more.
+    #[must_use]
+    pub fn named_parts(&self) -> usize {
+        self.parts.iter().flatten().count()
+    }
+}
+
+impl From<&ComponentId> for ComponentPattern {
+    /// That component alone.
+    fn from(id: &ComponentId) -> Self {
+        Self { parts: [id.namespace(), id.name(), id.instance()].map(|part| Some(part.into())) }
+    }
+}
+
+impl std::str::FromStr for ComponentPattern {
+    type Err = ComponentPatternError;
+
+    fn from_str(text: &str) -> Result<Self, ComponentPatternError> {
+        Self::parse(text)
+    }
+}
+
+impl std::fmt::Display for ComponentPattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [namespace, name, instance] = self.parts.each_ref().map(|part| part.as_deref().unwrap_or("*"));
+        write!(f, "{namespace}/{name}/{instance}")
+    }
+}
+
+impl std::fmt::Debug for ComponentPattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ComponentPattern({self})")
     }
 }
 
@@ -221,5 +320,37 @@ mod tests {
         }
         assert!(!ComponentId::new("a/b", "c", "d").is_plain());
         assert_ne!(ComponentId::new("a/b", "c", "d"), ComponentId::new("a", "b/c", "d"));
+    }
+
+    #[test]
+    fn a_pattern_matches_part_by_part() {
+        let matches = |pattern: &str, id: &str| {
+            ComponentPattern::parse(pattern).unwrap().matches(&ComponentId::parse(id).unwrap())
+        };
+        for pattern in ["demo/kv/0", "*/kv/0", "demo/*/0", "demo/kv/*", "*/*/*"] {
+            assert!(matches(pattern, "demo/kv/0"), "{pattern}");
+            assert_eq!(ComponentPattern::parse(pattern).unwrap().to_string(), pattern);
+        }
+        for pattern in ["demo/kv/1", "*/kv/00", "Demo/*/0", "demo/k/*"] {
+            assert!(!matches(pattern, "demo/kv/0"), "{pattern}");
+        }
+        let named = |pattern: &str| ComponentPattern::parse(pattern).unwrap().named_parts();
+        assert_eq!([named("*/*/*"), named("a/*/*"), named("a/b/*"), named("a/b/c")], [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn what_is_no_pattern_is_refused_on_one_short_line() {
+        let long = "n".repeat(COMPONENT_NAME_BYTES_MAX + 1);
+        for text in ["", "*", "*/*", "*/*/*/*", "demo/coun*/0", "**/a/b", "a//b", "a/../b", "a/b/\n", &long] {
+            let error = ComponentPattern::parse(text).unwrap_err();
+            assert!(error.text.len() <= COMPONENT_NAME_BYTES_MAX + 8 && !error.text.contains('\n'), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_pattern_of_an_id_matches_it_alone_whatever_is_in_it() {
+        let star = ComponentId::new("*", "*", "*");
+        assert!(ComponentPattern::from(&star).matches(&star));
+        assert!(!ComponentPattern::from(&star).matches(&ComponentId::new("a", "b", "c")));
     }
 }

@@ -62,7 +62,7 @@ pub use call::{
 };
 pub use component::{
     COMPONENT_NAME_BYTES_MAX, ComponentConfig, ComponentHealth, ComponentId, ComponentIdError, ComponentMetadata,
-    ComponentUsage, HealthStatus,
+    ComponentPattern, ComponentPatternError, ComponentUsage, HealthStatus,
 };
 pub use engine::{Cause, ComponentHandle, ComponentLoader, RuntimeEngine, WasmError};
 pub use failure::{Failure, Fault, Refusal};

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use isorun_core::PeerIdentity;
+use isorun_core::{ComponentId, ComponentPattern, PeerIdentity};
 
 use crate::text::Shown;
 use crate::{Audience, Capability, Decision, Mount, Request, WasiFeature};
@@ -32,6 +32,8 @@ pub struct Grants {
     mounts: Vec<Mount>,
     wasi: BTreeSet<WasiFeature>,
     served: BTreeSet<(Capability, Audience)>,
+    sent: BTreeSet<(ComponentPattern, ComponentPattern)>,
+    delivered: BTreeSet<(ComponentPattern, Audience)>,
     insecure: bool,
 }
 
@@ -106,6 +108,56 @@ impl Grants {
         self
     }
 
+    /// Grants that components send messages to others, wherever those are.
+    ///
+    /// One that sends to itself needs a grant for that as well.
+    ///
+    /// The answer to a request needs no grant of its own.
+    ///
+    /// ```
+    /// use isorun_core::{ComponentId, ComponentPattern};
+    /// use isorun_security::Grants;
+    ///
+    /// let counters = ComponentPattern::parse("demo/counter/*")?;
+    /// let log = ComponentId::new("demo", "log", "0");
+    /// let grants = Grants::new().send(counters, &log);
+    /// assert!(grants.may_send(&ComponentId::new("demo", "counter", "1"), &log).is_allowed());
+    /// assert_eq!(
+    ///     grants.may_send(&log, &ComponentId::new("demo", "counter", "1")).to_string(),
+    ///     "denied: `demo/log/0` may not send to `demo/counter/1`; \
+    ///      `may-send = [\"demo/counter/1\"]` for `demo/log/0` grants it"
+    /// );
+    /// # Ok::<(), isorun_core::ComponentPatternError>(())
+    /// ```
+    #[must_use]
+    pub fn send(mut self, from: impl Into<ComponentPattern>, to: impl Into<ComponentPattern>) -> Self {
+        self.sent.insert((from.into(), to.into()));
+        self
+    }
+
+    /// Grants that messages for components here are taken from `audience`, another node.
+    ///
+    /// ```
+    /// use isorun_core::{ComponentId, ComponentPattern, PeerIdentity};
+    /// use isorun_security::{Audience, Grants};
+    ///
+    /// let counters = ComponentPattern::parse("demo/counter/*")?;
+    /// let grants = Grants::new().deliver(Audience::Named("east".into()), counters);
+    /// let east = PeerIdentity::Authenticated { name: "east".into() };
+    /// assert!(grants.may_deliver(&east, &ComponentId::new("demo", "counter", "1")).is_allowed());
+    /// assert_eq!(
+    ///     grants.may_deliver(&east, &ComponentId::new("demo", "log", "0")).to_string(),
+    ///     "denied: messages for `demo/log/0` are not accepted from east; \
+    ///      its operator grants it by `accept = [\"demo/log/0\"]` for node `east`"
+    /// );
+    /// # Ok::<(), isorun_core::ComponentPatternError>(())
+    /// ```
+    #[must_use]
+    pub fn deliver(mut self, audience: Audience, to: impl Into<ComponentPattern>) -> Self {
+        self.delivered.insert((to.into(), audience));
+        self
+    }
+
     /// Grants listening where other machines can reach it, without encryption or authentication.
     #[must_use]
     pub fn insecure(mut self) -> Self {
@@ -148,6 +200,35 @@ impl Grants {
         self.decide(&Request::Call { instance, interface, function, peer })
     }
 
+    /// Whether a component of this node may send a message to another.
+    pub fn may_send(&self, from: &ComponentId, to: &ComponentId) -> Decision {
+        self.decide(&Request::Send { from, to })
+    }
+
+    /// What [`may_send`](Self::may_send) decides, without its words: for whoever asks at each message.
+    ///
+    /// Allocates nothing; takes as long as there are grants to send.
+    #[must_use]
+    pub fn lets_send(&self, from: &ComponentId, to: &ComponentId) -> bool {
+        self.send_grant(from, to).is_some()
+    }
+
+    /// Whether a message that a peer brings may be put into a mailbox.
+    ///
+    /// The reason of a denial is fit to be sent to the peer: it does not tell
+    /// whether there is such a component.
+    pub fn may_deliver(&self, peer: &PeerIdentity, to: &ComponentId) -> Decision {
+        self.decide(&Request::Deliver { peer, to })
+    }
+
+    /// What [`may_deliver`](Self::may_deliver) decides, without its words: for whoever asks at each message.
+    ///
+    /// Allocates nothing; takes as long as there are grants to deliver.
+    #[must_use]
+    pub fn lets_deliver(&self, peer: &PeerIdentity, to: &ComponentId) -> bool {
+        self.deliver_grant(peer, to).is_some()
+    }
+
     /// Whether connections may be accepted, without encryption, at an address.
     pub fn may_listen(&self, address_is_loopback: bool) -> Decision {
         self.decide(&Request::Listen { address_is_loopback })
@@ -163,6 +244,12 @@ impl Grants {
             Request::Call { instance, interface, function, peer } => {
                 self.serve_grant(peer, |served| served.covers(instance, interface, function))
             }
+            Request::Send { from, to } => {
+                self.send_grant(from, to).map(|(from, to)| format!("`may-send = [\"{to}\"]` for `{from}`"))
+            }
+            Request::Deliver { peer, to } => self.deliver_grant(peer, to).map(|(to, audience)| {
+                format!("messages for `{to}` are accepted from {}", Shown(&audience.to_string()))
+            }),
             Request::Listen { address_is_loopback: true } => {
                 Some("only this machine reaches a loopback address".into())
             }
@@ -201,6 +288,14 @@ impl Grants {
         let (served, audience) =
             self.served.iter().find(|(served, audience)| audience.includes(peer) && is_enough(served))?;
         Some(format!("{served} is served to {}", Shown(&audience.to_string())))
+    }
+
+    fn send_grant(&self, from: &ComponentId, to: &ComponentId) -> Option<&(ComponentPattern, ComponentPattern)> {
+        self.sent.iter().find(|(senders, targets)| senders.matches(from) && targets.matches(to))
+    }
+
+    fn deliver_grant(&self, peer: &PeerIdentity, to: &ComponentId) -> Option<&(ComponentPattern, Audience)> {
+        self.delivered.iter().find(|(targets, audience)| audience.includes(peer) && targets.matches(to))
     }
 }
 
@@ -245,6 +340,21 @@ fn reason(request: &Request<'_>) -> String {
             };
             format!(
                 "`{what}` of instance `{instance}` is not served to {}; its operator grants it {grant}",
+                Shown(&name)
+            )
+        }
+        Request::Send { from, to } => {
+            let (from, to) = (Shown(from.as_str()), Shown(to.as_str()));
+            format!("`{from}` may not send to `{to}`; `may-send = [\"{to}\"]` for `{from}` grants it")
+        }
+        Request::Deliver { peer, to } => {
+            let (to, name) = (Shown(to.as_str()), peer.to_string());
+            let node = match peer {
+                PeerIdentity::Authenticated { name } => format!(" for node `{}`", Shown(name)),
+                _ => String::new(),
+            };
+            format!(
+                "messages for `{to}` are not accepted from {}; its operator grants it by `accept = [\"{to}\"]`{node}",
                 Shown(&name)
             )
         }

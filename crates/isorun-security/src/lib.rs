@@ -1,4 +1,4 @@
-//! Grants and decisions with reasons: who may link, mount and call what.
+//! Grants and decisions with reasons: who may link, mount, call and send what.
 //!
 //! A [`Capability`] is the right to call functions, which can be narrowed and
 //! handed on. An operator names what is granted, in [`Grants`]; whoever is about to act

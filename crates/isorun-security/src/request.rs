@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use isorun_core::PeerIdentity;
+use isorun_core::{ComponentId, PeerIdentity};
 
 use crate::Capability;
 
@@ -38,6 +38,20 @@ pub enum Request<'a> {
         function: &'a str,
         /// Who asks.
         peer: &'a PeerIdentity,
+    },
+    /// Put a message of a component of this node on its way.
+    Send {
+        /// Who sends it.
+        from: &'a ComponentId,
+        /// Whom it is for, here or on another node.
+        to: &'a ComponentId,
+    },
+    /// Take a message that comes from another node.
+    Deliver {
+        /// The node that brings it.
+        peer: &'a PeerIdentity,
+        /// Whom it is for, as the peer wrote it.
+        to: &'a ComponentId,
     },
     /// Accept connections that are neither encrypted nor authenticated.
     Listen {

@@ -1,6 +1,6 @@
 //! Nothing is allowed that was not granted.
 
-use isorun_core::{PeerIdentity, Refusal};
+use isorun_core::{ComponentId, ComponentPattern, PeerIdentity, Refusal};
 use isorun_security::{Access, Audience, Capability, Decision, Grants, Mount, Request, WasiFeature};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -11,6 +11,8 @@ enum Grant {
     Mount(Mount),
     Wasi(WasiFeature),
     Serve(&'static str, Audience),
+    Send(&'static str, &'static str),
+    Deliver(Audience, &'static str),
     Insecure,
 }
 
@@ -20,6 +22,8 @@ enum Ask {
     Mount(Mount),
     Wasi(WasiFeature),
     Serve(&'static str, PeerIdentity),
+    Send(&'static str, &'static str),
+    Deliver(PeerIdentity, &'static str),
     Listen(bool),
 }
 
@@ -48,13 +52,23 @@ fn an_instance() -> impl Strategy<Value = &'static str> {
     select(vec!["app", "kv", "", "app\n"])
 }
 
+fn a_pattern() -> impl Strategy<Value = &'static str> {
+    select(vec!["demo/kv/0", "demo/kv/*", "demo/*/0", "*/*/*"])
+}
+
+fn a_component() -> impl Strategy<Value = &'static str> {
+    select(vec!["demo/kv/0", "demo/kv/1", "demo/log/0", "other/kv/0"])
+}
+
 fn a_grant() -> impl Strategy<Value = Grant> {
     let audience = select(vec![Audience::Anyone, Audience::SameProcess, Audience::Named("ada".into())]);
     prop_oneof![
         select(IMPORTS.to_vec()).prop_map(Grant::Link),
         a_mount().prop_map(Grant::Mount),
         a_feature().prop_map(Grant::Wasi),
-        (an_instance(), audience).prop_map(|(instance, audience)| Grant::Serve(instance, audience)),
+        (an_instance(), audience.clone()).prop_map(|(instance, audience)| Grant::Serve(instance, audience)),
+        (a_pattern(), a_pattern()).prop_map(|(from, to)| Grant::Send(from, to)),
+        (audience, a_pattern()).prop_map(|(audience, to)| Grant::Deliver(audience, to)),
         Just(Grant::Insecure),
     ]
 }
@@ -70,7 +84,9 @@ fn an_ask() -> impl Strategy<Value = Ask> {
         select(IMPORTS.to_vec()).prop_map(Ask::Link),
         a_mount().prop_map(Ask::Mount),
         a_feature().prop_map(Ask::Wasi),
-        (an_instance(), peer).prop_map(|(instance, peer)| Ask::Serve(instance, peer)),
+        (an_instance(), peer.clone()).prop_map(|(instance, peer)| Ask::Serve(instance, peer)),
+        (a_component(), a_component()).prop_map(|(from, to)| Ask::Send(from, to)),
+        (peer, a_component()).prop_map(|(peer, to)| Ask::Deliver(peer, to)),
         any::<bool>().prop_map(Ask::Listen),
     ]
 }
@@ -81,8 +97,18 @@ fn grants(given: &[Grant]) -> Grants {
         Grant::Mount(mount) => grants.mount(mount),
         Grant::Wasi(feature) => grants.wasi(feature),
         Grant::Serve(instance, audience) => grants.serve(instance, audience),
+        Grant::Send(from, to) => grants.send(pattern(from), pattern(to)),
+        Grant::Deliver(audience, to) => grants.deliver(audience, pattern(to)),
         Grant::Insecure => grants.insecure(),
     })
+}
+
+fn pattern(text: &str) -> ComponentPattern {
+    ComponentPattern::parse(text).unwrap()
+}
+
+fn id(text: &str) -> ComponentId {
+    ComponentId::parse(text).unwrap()
 }
 
 fn ask(grants: &Grants, ask: &Ask) -> Decision {
@@ -91,7 +117,35 @@ fn ask(grants: &Grants, ask: &Ask) -> Decision {
         Ask::Mount(mount) => grants.may_mount(mount),
         Ask::Wasi(feature) => grants.may_use_wasi(*feature),
         Ask::Serve(instance, peer) => grants.may_serve(instance, peer),
+        Ask::Send(from, to) => {
+            let decision = grants.may_send(&id(from), &id(to));
+            assert_eq!(grants.lets_send(&id(from), &id(to)), decision.is_allowed());
+            decision
+        }
+        Ask::Deliver(peer, to) => {
+            let decision = grants.may_deliver(peer, &id(to));
+            assert_eq!(grants.lets_deliver(peer, &id(to)), decision.is_allowed());
+            decision
+        }
         Ask::Listen(address_is_loopback) => grants.may_listen(*address_is_loopback),
+    }
+}
+
+fn includes(audience: &Audience, peer: &PeerIdentity) -> bool {
+    match audience {
+        Audience::Anyone => true,
+        Audience::SameProcess => *peer == PeerIdentity::SameProcess,
+        Audience::Named(name) => *peer == PeerIdentity::Authenticated { name: name.clone() },
+        _ => false,
+    }
+}
+
+fn is_of(component: &str, pattern: &str) -> bool {
+    match pattern {
+        "demo/kv/*" => component.starts_with("demo/kv/"),
+        "demo/*/0" => component.starts_with("demo/") && component.ends_with("/0"),
+        "*/*/*" => true,
+        one => component == one,
     }
 }
 
@@ -109,15 +163,9 @@ fn is_named_by(ask: &Ask, grant: &Grant) -> bool {
             granted.host == wanted.host && granted.guest == wanted.guest && enough
         }
         (Ask::Wasi(wanted), Grant::Wasi(granted)) => wanted == granted,
-        (Ask::Serve(wanted, peer), Grant::Serve(granted, audience)) => {
-            let may = match audience {
-                Audience::Anyone => true,
-                Audience::SameProcess => *peer == PeerIdentity::SameProcess,
-                Audience::Named(name) => *peer == PeerIdentity::Authenticated { name: name.clone() },
-                _ => false,
-            };
-            wanted == granted && may
-        }
+        (Ask::Serve(wanted, peer), Grant::Serve(granted, audience)) => wanted == granted && includes(audience, peer),
+        (Ask::Send(from, to), Grant::Send(senders, targets)) => is_of(from, senders) && is_of(to, targets),
+        (Ask::Deliver(peer, to), Grant::Deliver(audience, targets)) => includes(audience, peer) && is_of(to, targets),
         (Ask::Listen(address_is_loopback), Grant::Insecure) => !address_is_loopback,
         _ => false,
     }
@@ -155,9 +203,15 @@ proptest! {
         let none = Grants::new();
         let mount = Mount::new(&host, &name, Access::ReadOnly);
         let peer = PeerIdentity::Anonymous { address };
+        let component = ComponentId::new(&name, &host, "0");
         for request in [
             Request::Call { instance: &name, interface: Some(&host), function: &name, peer: &peer },
-            Request::Link { wanted: &Capability::of(&name) }, Request::Mount(&mount), Request::Serve { instance: &name, peer: &peer }] {
+            Request::Link { wanted: &Capability::of(&name) },
+            Request::Mount(&mount),
+            Request::Serve { instance: &name, peer: &peer },
+            Request::Send { from: &component, to: &component },
+            Request::Deliver { peer: &peer, to: &component },
+        ] {
             let Decision::Denied { reason } = none.decide(&request) else {
                 return Err(TestCaseError::fail("allowed"));
             };
@@ -203,6 +257,16 @@ fn a_peer_is_told_the_same_whether_an_instance_exists_or_is_served_to_others() {
 }
 
 #[test]
+fn a_peer_is_told_the_same_whether_a_component_takes_messages_of_others_or_of_nobody() {
+    let peer = PeerIdentity::Anonymous { address: "tcp://10.0.0.1:5".into() };
+    let expected = "denied: messages for `demo/kv/0` are not accepted from tcp://10.0.0.1:5; \
+                    its operator grants it by `accept = [\"demo/kv/0\"]`";
+    check(Grants::new().may_deliver(&peer, &id("demo/kv/0")), expected);
+    let others = Grants::new().deliver(Audience::Named("ada".into()), pattern("*/*/*"));
+    check(others.may_deliver(&peer, &id("demo/kv/0")), expected);
+}
+
+#[test]
 fn what_is_allowed_names_its_grant() {
     let grants = Grants::new()
         .link("*", "local:rest.wasm")
@@ -218,6 +282,12 @@ fn what_is_allowed_names_its_grant() {
     check(
         grants.may_serve("kv", &PeerIdentity::SameProcess),
         "allowed: everything of instance `kv` is served to anyone",
+    );
+    let grants = grants.send(pattern("demo/*/0"), pattern("demo/kv/*")).deliver(Audience::Anyone, pattern("demo/kv/*"));
+    check(grants.may_send(&id("demo/a/0"), &id("demo/kv/7")), "allowed: `may-send = [\"demo/kv/*\"]` for `demo/*/0`");
+    check(
+        grants.may_deliver(&PeerIdentity::SameProcess, &id("demo/kv/7")),
+        "allowed: messages for `demo/kv/*` are accepted from anyone",
     );
     check(grants.may_listen(true), "allowed: only this machine reaches a loopback address");
     check(grants.may_listen(false), "allowed: `--insecure`");
