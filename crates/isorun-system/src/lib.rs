@@ -1,4 +1,5 @@
-//! Host components for isorun: a WASI directory, the rest of WASI, a key-value store, a log.
+//! Host components for isorun: a WASI directory, the rest of WASI, a key-value store, a log, and what components that
+//! live send messages with.
 //!
 //! Each is a [`SystemComponent`](isorun_runtime::SystemComponent) that an
 //! operator links by name; what nobody links, a guest doesn't have.
@@ -65,6 +66,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod actor;
 mod dir;
 mod interfaces;
 mod kv;
@@ -73,11 +75,13 @@ mod sockets;
 mod state;
 mod wasi;
 
+pub use actor::{ActorMessaging, ActorServices, COMPONENTS_LISTED_MAX};
 pub use dir::{WasiDir, WasiDirError};
 pub use kv::{BYTES_MAX, ENTRIES_MAX, ENTRY_BYTES, Entry, InMemoryKv, KvError};
 pub use log::{
-    LOG_INSTANCE_BYTES_PER_SECOND_MAX, LOG_INSTANCE_LINES_PER_SECOND_MAX, LOG_INSTANCE_LINES_PER_SECOND_OWN,
-    LOG_INSTANCES_MAX, LOG_LINE_BYTES_MAX, LOG_LINES_PER_SECOND_MAX, LogLevel, LogLine, Logger,
+    LOG_FIELDS_MAX, LOG_INSTANCE_BYTES_PER_SECOND_MAX, LOG_INSTANCE_LINES_PER_SECOND_MAX,
+    LOG_INSTANCE_LINES_PER_SECOND_OWN, LOG_INSTANCES_MAX, LOG_LINE_BYTES_MAX, LOG_LINES_PER_SECOND_MAX, LogField,
+    LogLevel, LogLine, Logger,
 };
 pub use state::RANDOM_BYTES_MAX;
 pub use wasi::{Wasi, how_to_grant, wasi_links};

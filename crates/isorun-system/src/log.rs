@@ -1,5 +1,7 @@
 //! `isorun:log/log`: a guest's lines, bounded and made safe to show.
 
+mod text;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -9,10 +11,15 @@ use std::time::{Duration, Instant};
 use isorun_runtime::{HostState, SystemComponent};
 use parking_lot::Mutex;
 use wasmtime::StoreContextMut;
-use wasmtime::component::{ComponentType, Lift, Linker, Lower, WasmStr};
+use wasmtime::component::{ComponentType, Lift, Linker, Lower, WasmList, WasmStr};
 
-/// Longest line that a sink is given, in bytes, with what was escaped; the rest is cut.
+use self::text::Room;
+
+/// Longest line that a sink is given, in bytes: message and fields together, with what was escaped; the rest is cut.
 pub const LOG_LINE_BYTES_MAX: usize = 4096;
+
+/// Most fields that a line has; the others are left out.
+pub const LOG_FIELDS_MAX: usize = 32;
 
 /// Most lines that one instance may log in a second, in all its stores together.
 pub const LOG_INSTANCE_LINES_PER_SECOND_MAX: u32 = 100;
@@ -69,7 +76,16 @@ pub enum LogLevel {
     Error,
 }
 
-/// One line of a guest's, as a sink is given it.
+/// A name and a value of a line; nothing in either moves a cursor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogField {
+    /// What it is called, in the guest's words.
+    pub name: String,
+    /// What it is.
+    pub value: String,
+}
+
+/// One line of a guest's, as a sink is given it. It is shown as its message, and `name=value` for each of its fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogLine<'a> {
     /// The name of the instance that wrote it.
@@ -78,6 +94,9 @@ pub struct LogLine<'a> {
     pub level: LogLevel,
     /// The text: one line of at most [`LOG_LINE_BYTES_MAX`] bytes, in which nothing moves a cursor.
     pub message: &'a str,
+    /// Names and values that came with it, in the guest's order: at most [`LOG_FIELDS_MAX`], and as many as have room on
+    /// the line beside the message.
+    pub fields: &'a [LogField],
     /// How many lines of this instance were dropped since the sink was last given one of it.
     pub dropped_before: u64,
 }
@@ -131,22 +150,64 @@ impl Logger {
         self.shared.dropped.load(Ordering::Relaxed)
     }
 
-    fn log(&self, cx: &StoreContextMut<'_, HostState>, level: LogLevel, message: &WasmStr) -> wasmtime::Result<()> {
-        let (state, now) = (cx.data(), Instant::now());
-        let instance = state.instance();
-        if !self.shared.measures.lock().admits(instance, now) {
+    /// Takes a line as it lies in the guest's memory, with its fields where the interface has such.
+    pub(crate) fn log(
+        &self,
+        mut cx: StoreContextMut<'_, HostState>,
+        level: LogLevel,
+        message: &WasmStr,
+        fields: Option<&WasmList<(WasmStr, WasmStr)>>,
+    ) -> wasmtime::Result<()> {
+        let now = Instant::now();
+        if !self.shared.measures.lock().admits(cx.data().instance(), now) {
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);
             return Ok(());
         }
-        let text = message.to_str(cx);
-        // What is no text has been read too, and can't say how far: as far as a message can be long.
-        let budget = state.limiter().budget();
-        let bytes = text.as_ref().map_or(budget.hostcall_fuel.min(budget.max_memory_bytes), |text| text.len() as u64);
+        let mut bytes = 0;
+        let line = read(&mut cx, message, fields, &mut bytes);
+        let instance = cx.data().instance();
         let dropped_before = self.shared.measures.lock().read(instance, now, bytes);
-        let message = one_line(&text?);
-        (self.shared.sink)(&LogLine { instance, level, message: &message, dropped_before });
+        let (message, fields) = line?;
+        (self.shared.sink)(&LogLine { instance, level, message: &message, fields: &fields, dropped_before });
         Ok(())
     }
+}
+
+/// Reads a line, and counts what was read of the guest's memory, whatever came of it.
+fn read(
+    cx: &mut StoreContextMut<'_, HostState>,
+    message: &WasmStr,
+    fields: Option<&WasmList<(WasmStr, WasmStr)>>,
+    bytes: &mut u64,
+) -> wasmtime::Result<(String, Vec<LogField>)> {
+    let mut room = Room::new();
+    let message = read_text(cx, message, &mut room, bytes)?;
+    let mut read = Vec::new();
+    let fields = match fields {
+        Some(fields) => fields.iter(&mut *cx)?.take(LOG_FIELDS_MAX).collect::<wasmtime::Result<Vec<_>>>()?,
+        None => Vec::new(),
+    };
+    for (name, value) in fields {
+        if !room.begins_field() {
+            break;
+        }
+        let name = read_text(cx, &name, &mut room, bytes)?;
+        read.push(LogField { name, value: read_text(cx, &value, &mut room, bytes)? });
+    }
+    Ok((message, read))
+}
+
+fn read_text(
+    cx: &StoreContextMut<'_, HostState>,
+    text: &WasmStr,
+    room: &mut Room,
+    bytes: &mut u64,
+) -> wasmtime::Result<String> {
+    let text = text.to_str(cx);
+    // What is no text has been read too, and can't say how far: as far as a message can be long.
+    let budget = cx.data().limiter().budget();
+    *bytes += text.as_ref().map_or(budget.hostcall_fuel.min(budget.max_memory_bytes), |text| text.len() as u64);
+    Ok(room.take(&text?))
 }
 
 impl Default for Logger {
@@ -172,7 +233,7 @@ impl SystemComponent for Logger {
         linker.instance(INTERFACE)?.func_wrap(
             "log",
             move |cx: StoreContextMut<'_, HostState>, (level, message): (LogLevel, WasmStr)| {
-                logger.log(&cx, level, &message)
+                logger.log(cx, level, &message, None)
             },
         )
     }
@@ -265,57 +326,22 @@ impl Rate {
     }
 }
 
-/// The text as one line, cut to [`LOG_LINE_BYTES_MAX`].
-fn one_line(text: &str) -> String {
-    let room = LOG_LINE_BYTES_MAX - CUT.len();
-    let mut line = String::with_capacity(text.len().min(LOG_LINE_BYTES_MAX));
-    let mut end = 0;
-    for c in text.chars() {
-        if moves(c) {
-            line.extend(c.escape_default());
-        } else {
-            line.push(c);
-        }
-        if line.len() > LOG_LINE_BYTES_MAX {
-            line.truncate(end);
-            line.push_str(CUT);
-            return line;
-        }
-        if line.len() <= room {
-            end = line.len();
-        }
-    }
-    line
-}
-
-/// What stands for the rest of a line that was cut.
-const CUT: &str = "…";
-
-/// Whether showing it does something else than to put a sign after the others:
-/// controls, line separators, and what turns the direction of writing.
-fn moves(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{61c}')
-}
-
 fn trace(line: &LogLine<'_>) {
-    let LogLine { instance, level, message, dropped_before } = line;
+    let LogLine { instance, level, dropped_before, .. } = line;
     if *dropped_before > 0 {
         tracing::warn!(target: "guest", instance, dropped = dropped_before, "lines of this instance were dropped");
     }
     match level {
-        LogLevel::Trace => tracing::trace!(target: "guest", instance, "{message}"),
-        LogLevel::Debug => tracing::debug!(target: "guest", instance, "{message}"),
-        LogLevel::Info => tracing::info!(target: "guest", instance, "{message}"),
-        LogLevel::Warn => tracing::warn!(target: "guest", instance, "{message}"),
-        LogLevel::Error => tracing::error!(target: "guest", instance, "{message}"),
+        LogLevel::Trace => tracing::trace!(target: "guest", instance, "{line}"),
+        LogLevel::Debug => tracing::debug!(target: "guest", instance, "{line}"),
+        LogLevel::Info => tracing::info!(target: "guest", instance, "{line}"),
+        LogLevel::Warn => tracing::warn!(target: "guest", instance, "{line}"),
+        LogLevel::Error => tracing::error!(target: "guest", instance, "{line}"),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     #[test]
@@ -355,30 +381,5 @@ mod tests {
         assert!(measures.admits("0", start), "those that are known go on");
         assert!(measures.admits("one more", start + Duration::from_secs(1)));
         assert_eq!(measures.instances.len(), 1);
-    }
-
-    #[test]
-    fn a_line_is_whole_up_to_its_limit_and_cut_beyond() {
-        let longest = "a".repeat(LOG_LINE_BYTES_MAX);
-        assert_eq!(one_line(&longest), longest);
-        let cut = one_line(&format!("{longest}a"));
-        assert_eq!(cut, format!("{}…", "a".repeat(LOG_LINE_BYTES_MAX - CUT.len())));
-    }
-
-    #[test]
-    fn what_moves_a_cursor_is_escaped() {
-        assert_eq!(one_line("a\nb\u{1b}[2Jc\u{202e}d\u{9b}"), "a\\nb\\u{1b}[2Jc\\u{202e}d\\u{9b}");
-        assert_eq!(one_line("grüße, 你好, 'quoted'"), "grüße, 你好, 'quoted'");
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_is_one_line_within_the_limit(text in "(?s).{0,2000}") {
-            for text in [text.clone(), text.repeat(3)] {
-                let line = one_line(&text);
-                prop_assert!(line.len() <= LOG_LINE_BYTES_MAX);
-                prop_assert!(!line.chars().any(moves));
-            }
-        }
     }
 }
