@@ -5,5 +5,10 @@
 #![forbid(unsafe_code)]
 
 mod lifecycle;
+mod supervisor;
 
 pub use lifecycle::{Child, Exit, LifecycleState};
+pub use supervisor::{
+    AddChildError, CHILDREN_MAX, ChildStatus, EVENTS_KEPT, RESTARTS_MAX, Restart, Strategy, Supervisor,
+    SupervisorEvent, SupervisorOptions, UnknownName, WAIT_MS_MAX,
+};

@@ -1,0 +1,452 @@
+//! What a supervisor decides: events and an `Instant` in, decisions out. No clock, no task, no lock.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::options::{Restart, Strategy, SupervisorOptions};
+use crate::{Exit, LifecycleState};
+
+/// Names a child within its supervisor. Later ones are larger, and one is never used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct ChildKey(u64);
+
+/// What is heard of a child.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ChildEvent {
+    /// It was started, and runs.
+    Started,
+    /// It was not: this is what came of it.
+    StartFailed(Exit),
+    /// It ran, or was being stopped, and has ended.
+    Exited(Exit),
+}
+
+/// What is to be done now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// Start this child; [`ChildEvent::Started`] or [`ChildEvent::StartFailed`] follows.
+    Start(ChildKey),
+    /// Stop this child, which runs or is being started; its end follows.
+    Stop(ChildKey),
+    /// No child runs any more, and this is how the supervisor ends.
+    End(Exit),
+}
+
+/// An event that can't be: nothing was changed by it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{event} while {state}")]
+pub(crate) struct OutOfOrder {
+    event: String,
+    state: String,
+}
+
+/// The children of a supervisor, in the order in which they start, and what becomes of them.
+///
+/// `C` is whatever the caller keeps with each of them.
+#[derive(Debug)]
+pub(crate) struct Machine<C> {
+    options: SupervisorOptions,
+    phase: Phase,
+    slots: Vec<Slot<C>>,
+    /// When restarts were decided, the oldest first; at most `restarts_max` of them.
+    restarts: VecDeque<Instant>,
+    keys_given: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Phase {
+    /// Nothing was started yet.
+    Created,
+    /// Children run, or are on their way to it.
+    Running,
+    /// All children are being stopped, in reverse order; this is why.
+    Stopping { exit: Exit },
+    /// None runs, and none will.
+    Stopped,
+}
+
+/// A child.
+#[derive(Debug)]
+pub(crate) struct Slot<C> {
+    pub(crate) key: ChildKey,
+    pub(crate) name: Arc<str>,
+    pub(crate) child: C,
+    pub(crate) restart: Restart,
+    pub(crate) state: SlotState,
+    /// How often it was started again.
+    pub(crate) restarts: u32,
+    pub(crate) last_exit: Option<Exit>,
+    fate: Fate,
+    /// Its failures in a row, without a steady time between them.
+    failures: u32,
+}
+
+/// Where a child stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SlotState {
+    /// Not started yet; its turn comes.
+    Created,
+    /// Being started, for the first time or again.
+    Starting { again: bool },
+    /// It runs.
+    Running { since: Instant },
+    /// It was told to stop.
+    Stopping,
+    /// It is down, and started again at that time or when its turn comes after it.
+    Waiting { not_before: Instant },
+    /// It is down, and stays so unless a neighbour's failure brings it back.
+    Ended,
+}
+
+/// What is to become of a child that is up, other than that it runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// Nothing.
+    Stay,
+    /// It is stopped for the failure of a neighbour, and started again at that time.
+    Again { not_before: Instant },
+    /// It is stopped and forgotten.
+    Leave,
+}
+
+impl SlotState {
+    /// Whether it can be told to stop.
+    pub(crate) fn is_up(self) -> bool {
+        match self {
+            Self::Starting { .. } | Self::Running { .. } => true,
+            Self::Created | Self::Stopping | Self::Waiting { .. } | Self::Ended => false,
+        }
+    }
+
+    /// Whether something was begun with it that has not ended.
+    pub(crate) fn is_busy(self) -> bool {
+        self.is_up() || self == Self::Stopping
+    }
+
+    pub(crate) fn lifecycle(self) -> LifecycleState {
+        match self {
+            Self::Created => LifecycleState::Created,
+            Self::Starting { .. } | Self::Waiting { .. } => LifecycleState::Starting,
+            Self::Running { .. } => LifecycleState::Running,
+            Self::Stopping => LifecycleState::Stopping,
+            Self::Ended => LifecycleState::Stopped,
+        }
+    }
+}
+
+impl<C> Machine<C> {
+    pub(crate) fn new(options: SupervisorOptions) -> Self {
+        Self {
+            options: options.bounded(),
+            phase: Phase::Created,
+            slots: Vec::new(),
+            restarts: VecDeque::new(),
+            keys_given: 0,
+        }
+    }
+
+    pub(crate) fn options(&self) -> &SupervisorOptions {
+        &self.options
+    }
+
+    /// The children, in the order in which they start.
+    pub(crate) fn slots(&self) -> &[Slot<C>] {
+        &self.slots
+    }
+
+    pub(crate) fn slot(&self, key: ChildKey) -> Option<&Slot<C>> {
+        self.slots.binary_search_by_key(&key, |slot| slot.key).ok().map(|at| &self.slots[at])
+    }
+
+    /// Whether every child runs, or has ended as it may.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.slots.iter().all(|slot| matches!(slot.state, SlotState::Running { .. } | SlotState::Ended))
+    }
+
+    /// Whether all children are being stopped, for whatever reason.
+    pub(crate) fn is_stopping(&self) -> bool {
+        matches!(self.phase, Phase::Stopping { .. })
+    }
+
+    /// Adds a child after all others; it is started when its turn comes.
+    pub(crate) fn add(&mut self, name: Arc<str>, child: C, restart: Restart) -> ChildKey {
+        let key = ChildKey(self.keys_given);
+        self.keys_given += 1;
+        self.slots.push(Slot {
+            key,
+            name,
+            child,
+            restart,
+            state: SlotState::Created,
+            restarts: 0,
+            last_exit: None,
+            fate: Fate::Stay,
+            failures: 0,
+        });
+        key
+    }
+
+    /// Forgets a child, once it is down; does nothing where there is none.
+    pub(crate) fn remove(&mut self, key: ChildKey) {
+        let Ok(at) = self.slots.binary_search_by_key(&key, |slot| slot.key) else { return };
+        if self.slots[at].state.is_busy() {
+            self.slots[at].fate = Fate::Leave;
+        } else {
+            self.slots.remove(at);
+        }
+    }
+
+    /// Begins, or begins anew: as if no child had ever run.
+    ///
+    /// # Errors
+    /// [`OutOfOrder`] where it has begun and not ended.
+    pub(crate) fn start(&mut self) -> Result<(), OutOfOrder> {
+        match self.phase {
+            Phase::Created | Phase::Stopped => {}
+            Phase::Running | Phase::Stopping { .. } => {
+                return Err(OutOfOrder { event: "start".into(), state: format!("{:?}", self.phase) });
+            }
+        }
+        self.phase = Phase::Running;
+        self.restarts.clear();
+        for slot in &mut self.slots {
+            (slot.state, slot.fate, slot.failures) = (SlotState::Created, Fate::Stay, 0);
+        }
+        Ok(())
+    }
+
+    /// Stops all children, and then ends. Does nothing where that is under way already, or nothing was started.
+    pub(crate) fn stop(&mut self) {
+        match self.phase {
+            Phase::Running => self.stop_all(Exit::Normal),
+            // Why it gives up is not forgotten for being told to stop as well.
+            Phase::Created | Phase::Stopping { .. } | Phase::Stopped => {}
+        }
+    }
+
+    /// Takes what is heard of a child.
+    ///
+    /// # Errors
+    /// [`OutOfOrder`] for what can't be heard of a child in its state.
+    pub(crate) fn handle(&mut self, key: ChildKey, event: ChildEvent, now: Instant) -> Result<(), OutOfOrder> {
+        let Ok(at) = self.slots.binary_search_by_key(&key, |slot| slot.key) else {
+            return Err(OutOfOrder { event: format!("{event:?}"), state: "unknown".into() });
+        };
+        let state = self.slots[at].state;
+        match (state, event) {
+            (SlotState::Starting { .. }, ChildEvent::Started) => {
+                self.slots[at].state = SlotState::Running { since: now };
+            }
+            // It had started before it heard that it should stop: its end still follows.
+            (SlotState::Stopping, ChildEvent::Started) => {}
+            (SlotState::Starting { .. }, ChildEvent::StartFailed(exit)) => self.came_down(at, exit, true, now),
+            (SlotState::Running { since }, ChildEvent::Exited(exit)) => {
+                if now.saturating_duration_since(since) >= Duration::from_millis(self.options.steady_ms) {
+                    self.slots[at].failures = 0;
+                }
+                self.came_down(at, exit, false, now);
+            }
+            // However it ended, it was to end, and counts as no failure.
+            (SlotState::Stopping, ChildEvent::Exited(exit) | ChildEvent::StartFailed(exit)) => {
+                self.came_down(at, exit, false, now);
+            }
+            (SlotState::Starting { .. }, event @ ChildEvent::Exited(_))
+            | (SlotState::Running { .. }, event @ (ChildEvent::Started | ChildEvent::StartFailed(_)))
+            | (SlotState::Created | SlotState::Waiting { .. } | SlotState::Ended, event) => {
+                return Err(OutOfOrder { event: format!("{event:?}"), state: format!("{state:?}") });
+            }
+        }
+        Ok(())
+    }
+
+    /// The next thing to be done, if there is one now. Asked until there is none.
+    pub(crate) fn poll(&mut self, now: Instant) -> Option<Decision> {
+        match &self.phase {
+            Phase::Created | Phase::Stopped => None,
+            Phase::Running => self.poll_stop(false).or_else(|| self.poll_start(now)),
+            Phase::Stopping { exit } => {
+                let end = Decision::End(exit.clone());
+                if let Some(stop) = self.poll_stop(true) {
+                    return Some(stop);
+                }
+                if self.slots.iter().any(|slot| slot.state.is_busy()) {
+                    return None;
+                }
+                self.phase = Phase::Stopped;
+                Some(end)
+            }
+        }
+    }
+
+    /// When to ask again, if nothing is heard before.
+    pub(crate) fn wakes_at(&self, now: Instant) -> Option<Instant> {
+        // What is due already waits for its turn, which comes with an event.
+        let due = |slot: &Slot<C>| match slot.state {
+            SlotState::Waiting { not_before } => Some(not_before).filter(|at| *at > now),
+            SlotState::Created
+            | SlotState::Starting { .. }
+            | SlotState::Running { .. }
+            | SlotState::Stopping
+            | SlotState::Ended => None,
+        };
+        self.slots.iter().filter_map(due).min()
+    }
+
+    /// One child at a time, the last that is up first.
+    fn poll_stop(&mut self, all: bool) -> Option<Decision> {
+        if self.slots.iter().any(|slot| slot.state == SlotState::Stopping) {
+            return None;
+        }
+        let doomed = |slot: &&mut Slot<C>| slot.state.is_up() && (all || slot.fate != Fate::Stay);
+        let slot = self.slots.iter_mut().rev().find(doomed)?;
+        slot.state = SlotState::Stopping;
+        Some(Decision::Stop(slot.key))
+    }
+
+    fn poll_start(&mut self, now: Instant) -> Option<Decision> {
+        let at = match self.options.strategy {
+            Strategy::OneForOne => self.next_alone(now),
+            Strategy::OneForAll | Strategy::RestForOne => self.next_in_order(now),
+        }?;
+        let slot = &mut self.slots[at];
+        let again = slot.state != SlotState::Created;
+        slot.restarts = slot.restarts.saturating_add(u32::from(again));
+        slot.state = SlotState::Starting { again };
+        Some(Decision::Start(slot.key))
+    }
+
+    /// Restarts wait for nobody; first starts are one after the other.
+    fn next_alone(&self, now: Instant) -> Option<usize> {
+        let due = |slot: &Slot<C>| matches!(slot.state, SlotState::Waiting { not_before } if not_before <= now);
+        if let Some(at) = self.slots.iter().position(due) {
+            return Some(at);
+        }
+        let is_first = |slot: &Slot<C>| slot.state == SlotState::Starting { again: false };
+        if self.slots.iter().any(is_first) {
+            return None;
+        }
+        self.slots.iter().position(|slot| slot.state == SlotState::Created)
+    }
+
+    /// One at a time and in order, once nobody is being stopped.
+    fn next_in_order(&self, now: Instant) -> Option<usize> {
+        let mut first = None;
+        for (at, slot) in self.slots.iter().enumerate() {
+            match slot.state {
+                SlotState::Starting { .. } | SlotState::Stopping => return None,
+                SlotState::Running { .. } if slot.fate != Fate::Stay => return None,
+                SlotState::Created | SlotState::Waiting { .. } => first = first.or(Some(at)),
+                SlotState::Running { .. } | SlotState::Ended => {}
+            }
+        }
+        first.filter(|at| match self.slots[*at].state {
+            SlotState::Waiting { not_before } => not_before <= now,
+            _ => true,
+        })
+    }
+
+    /// Decides what becomes of a child that has ended.
+    fn came_down(&mut self, at: usize, exit: Exit, never_ran: bool, now: Instant) {
+        let slot = &mut self.slots[at];
+        let fate = std::mem::replace(&mut slot.fate, Fate::Stay);
+        let was_told = slot.state == SlotState::Stopping;
+        slot.last_exit = Some(exit.clone());
+        slot.state = match (&self.phase, fate) {
+            (_, Fate::Leave) => {
+                self.slots.remove(at);
+                return;
+            }
+            (Phase::Running, Fate::Again { not_before }) => match slot.restart {
+                Restart::Permanent | Restart::Transient => SlotState::Waiting { not_before },
+                Restart::Temporary => SlotState::Ended,
+            },
+            (Phase::Running, Fate::Stay) => {
+                let again = match slot.restart {
+                    Restart::Permanent => true,
+                    Restart::Transient => never_ran || exit != Exit::Normal,
+                    Restart::Temporary => false,
+                };
+                if again && !was_told {
+                    self.restart(at, &exit, now);
+                    return;
+                }
+                SlotState::Ended
+            }
+            (Phase::Created | Phase::Stopping { .. } | Phase::Stopped, Fate::Stay | Fate::Again { .. }) => {
+                SlotState::Ended
+            }
+        };
+    }
+
+    /// Restarts a child that has failed, and those that its strategy restarts with it; or gives up.
+    fn restart(&mut self, at: usize, exit: &Exit, now: Instant) {
+        let window = Duration::from_millis(self.options.window_ms);
+        while self.restarts.front().is_some_and(|then| now.saturating_duration_since(*then) >= window) {
+            self.restarts.pop_front();
+        }
+        if self.restarts.len() >= self.options.restarts_max as usize {
+            let SupervisorOptions { restarts_max, window_ms, .. } = self.options;
+            let name = &self.slots[at].name;
+            let reason =
+                format!("gave up: `{name}` {exit}, and {restarts_max} restarts within {window_ms} ms are allowed");
+            self.slots[at].state = SlotState::Ended;
+            self.stop_all(Exit::Failed { reason });
+            return;
+        }
+        self.restarts.push_back(now);
+
+        let failed = &mut self.slots[at];
+        let not_before = now + self.options.backoff(failed.failures);
+        failed.failures = failed.failures.saturating_add(1);
+        failed.state = SlotState::Waiting { not_before };
+        let first = match self.options.strategy {
+            Strategy::OneForOne => return,
+            Strategy::OneForAll => 0,
+            Strategy::RestForOne => at,
+        };
+        for slot in &mut self.slots[first..] {
+            slot.again(not_before);
+        }
+    }
+
+    fn stop_all(&mut self, exit: Exit) {
+        self.phase = Phase::Stopping { exit };
+        for slot in &mut self.slots {
+            if matches!(slot.state, SlotState::Waiting { .. }) {
+                slot.state = SlotState::Ended;
+            }
+        }
+    }
+}
+
+impl<C> Slot<C> {
+    /// Takes part in a restart for the sake of a neighbour.
+    fn again(&mut self, not_before: Instant) {
+        match (self.state, self.fate) {
+            (_, Fate::Leave) | (SlotState::Created, Fate::Stay | Fate::Again { .. }) => {}
+            (SlotState::Starting { .. } | SlotState::Running { .. } | SlotState::Stopping, Fate::Stay) => {
+                self.fate = Fate::Again { not_before };
+            }
+            (
+                SlotState::Starting { .. } | SlotState::Running { .. } | SlotState::Stopping,
+                Fate::Again { not_before: known },
+            ) => self.fate = Fate::Again { not_before: known.max(not_before) },
+            (SlotState::Waiting { not_before: known }, Fate::Stay | Fate::Again { .. }) => {
+                self.state = SlotState::Waiting { not_before: known.max(not_before) };
+            }
+            (SlotState::Ended, Fate::Stay | Fate::Again { .. }) => match self.restart {
+                Restart::Permanent | Restart::Transient => self.state = SlotState::Waiting { not_before },
+                Restart::Temporary => {}
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "machine_tests.rs"]
+mod tests;
+
+#[cfg(test)]
+#[path = "machine_sequences.rs"]
+mod sequences;
