@@ -62,6 +62,14 @@ const GUESTS: &[Guest] = &[
         wit: &["guests/wit/rle.wit"],
         world: "rle",
     },
+    Guest {
+        component: "tally.wasm",
+        dir: "tally",
+        source: "tally_impl.c",
+        bindings: "tally",
+        wit: &["wit/actor.wit"],
+        world: "component",
+    },
 ];
 
 const CLANG: &str = "clang-19";

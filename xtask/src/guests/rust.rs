@@ -11,6 +11,7 @@ const GUESTS: &[(&str, &str, &str)] = &[
     ("rust-kv-app", "wit/kv.wit", "app"),
     ("rust-kv-provider", "wit/kv.wit", "provider"),
     ("rust-rle", "guests/wit/rle.wit", "rle"),
+    ("rust-tally", "wit/actor.wit", "component"),
 ];
 const TARGET: &str = "wasm32-unknown-unknown";
 
@@ -22,7 +23,7 @@ pub fn folder() -> Outcome<PathBuf> {
     let compiler = Compiler::find_or_install()?;
     let fingerprint = cache::fingerprint(
         &[&process::read(compiler.rustc().arg("-vV"))?],
-        &["guests/rust", "wit/kv.wit", "guests/wit/rle.wit"],
+        &["guests/rust", "wit/kv.wit", "wit/actor.wit", "guests/wit/rle.wit"],
     )?;
     cache::folder("rust", &fingerprint, |folder| build(folder, &compiler))
 }
