@@ -19,6 +19,7 @@ const GUESTS: &[Guest] = &[
     Guest { component: "js-kv-app.wasm", source: "kv/app.js", wit: "wit/kv.wit", world: "app" },
     Guest { component: "js-kv-provider.wasm", source: "kv/provider.js", wit: "wit/kv.wit", world: "provider" },
     Guest { component: "js-rle.wasm", source: "rle/rle.js", wit: "guests/wit/rle.wit", world: "rle" },
+    Guest { component: "js-tally.wasm", source: "tally/tally.js", wit: "wit/actor.wit", world: "component" },
 ];
 
 /// The folder with the built components, one for each state of the sources and of the tools' versions.
@@ -34,7 +35,11 @@ pub fn folder() -> Outcome<PathBuf> {
             missing.join(" and no ")
         ));
     }
-    cache::folder("js", &cache::fingerprint(&[], &[SOURCES, "wit/kv.wit", "guests/wit/rle.wit"])?, build)
+    cache::folder(
+        "js",
+        &cache::fingerprint(&[], &[SOURCES, "wit/kv.wit", "wit/actor.wit", "guests/wit/rle.wit"])?,
+        build,
+    )
 }
 
 fn build(folder: &Path) -> Outcome {

@@ -21,6 +21,7 @@ const GUESTS: &[Guest] = &[
     Guest { component: "py-kv-app-wasi.wasm", dir: "kv_app", wit: "wit/kv.wit", world: "app", wasi: true },
     Guest { component: "py-kv-provider.wasm", dir: "kv_provider", wit: "wit/kv.wit", world: "provider", wasi: false },
     Guest { component: "py-rle.wasm", dir: "rle", wit: "guests/wit/rle.wit", world: "rle", wasi: false },
+    Guest { component: "py-tally.wasm", dir: "tally", wit: "wit/actor.wit", world: "component", wasi: false },
 ];
 
 /// The folder with the built components, one for each state of the sources and of the tools' version.
@@ -37,7 +38,7 @@ pub fn folder() -> Outcome<PathBuf> {
         );
     };
     let python = String::from_utf8_lossy(&python.stdout).into_owned();
-    let fingerprint = cache::fingerprint(&[], &[SOURCES, "wit/kv.wit", "guests/wit/rle.wit"])?;
+    let fingerprint = cache::fingerprint(&[], &[SOURCES, "wit/kv.wit", "wit/actor.wit", "guests/wit/rle.wit"])?;
     cache::folder("py", &fingerprint, |folder| build(folder, &python))
 }
 
