@@ -44,10 +44,10 @@ const HELP: &str = "\
 usage: cargo xtask COMMAND
 
   test [--without NAME] [-- ARGS]
-                        build the Rust, JavaScript and Python guests, compare the C ones with their sources, run
+                        build the Rust, JavaScript, AssemblyScript and Python guests, compare the C ones with their sources, run
                         all tests (with cargo-nextest if it is installed) and doctests; ARGS go to the test runner.
-                        NAME is rust-guests, c-guests, js-guests, py-guests or nats-server; more than one may be left
-                        out
+                        NAME is rust-guests, c-guests, js-guests (with those in AssemblyScript), py-guests or
+                        nats-server; more than one may be left out
   check                 formatting, clippy, docs, cargo deny
   simulate [--seeds N] [--from S] | --seed S [--trace]
                         many hosts on a seeded network with faults; `simulate --help` says more
@@ -56,6 +56,7 @@ usage: cargo xtask COMMAND
 
   guests rust           build the Rust guests, or find them in the cache, and print their folder
   guests js             the same for the JavaScript guests (node 20 or later, npm)
+  guests as             the same for the AssemblyScript guests (node and npm too)
   guests py             the same for the Python guests (python3 with venv)
   guests c              build the C guests again, into guests/prebuilt (clang-19, lld-19)
   guests bindings       write the C guests' bindings again, after a change of their WIT

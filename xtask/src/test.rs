@@ -95,8 +95,13 @@ const OPTIONAL: &[&str] = &["rust-guests", "c-guests", "js-guests", "py-guests",
 const NATS: &str = "nats-server";
 
 /// The guests that a test run builds and that are not committed.
-const BUILT: &[(&str, Build)] =
-    &[("rust-guests", guests::rust::folder), ("js-guests", guests::js::folder), ("py-guests", guests::py::folder)];
+const BUILT: &[(&str, Build)] = &[
+    ("rust-guests", guests::rust::folder),
+    ("js-guests", guests::js::folder),
+    // What they need is what JavaScript's need.
+    ("js-guests", guests::assembly::folder),
+    ("py-guests", guests::py::folder),
+];
 
 #[cfg(test)]
 mod tests {

@@ -19,12 +19,15 @@ use isorun::{
 
 const RLE: &[u8] = include_bytes!("../../../guests/prebuilt/rle.wasm");
 
-/// The languages whose guests are built when they are wanted.
-const BUILT: [&str; 3] = ["rust", "js", "py"];
+/// The languages whose guests are built when they are wanted. AssemblyScript's encodes, and no more.
+const BUILT: [&str; 4] = ["rust", "js", "py", "as"];
 
 /// A built guest, or `None` where those of its language are left out.
 fn built(name: &str) -> Option<Vec<u8>> {
-    let language = name.split('-').next().unwrap();
+    let language = match name.split('-').next().unwrap() {
+        "as" => "js",
+        language => language,
+    };
     let without = std::env::var("ISORUN_WITHOUT").unwrap_or_default();
     if without.split(',').any(|left_out| left_out == format!("{language}-guests")) {
         eprintln!("skipped: {name}.wasm (`--without {language}-guests`)");
@@ -40,7 +43,8 @@ fn built(name: &str) -> Option<Vec<u8>> {
 
 /// One component in each language that there is.
 fn guests(runtime: &Runtime, kind: &str, c: &[u8]) -> Vec<(&'static str, LoadedComponent)> {
-    let others = BUILT.into_iter().filter_map(|language| Some((language, built(&format!("{language}-{kind}"))?)));
+    let languages = BUILT.into_iter().filter(|language| *language != "as" || kind == "rle");
+    let others = languages.filter_map(|language| Some((language, built(&format!("{language}-{kind}"))?)));
     let all = [("c", c.to_vec())].into_iter().chain(others);
     all.map(|(language, bytes)| (language, runtime.load(bytes).unwrap())).collect()
 }

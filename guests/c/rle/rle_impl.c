@@ -1,25 +1,17 @@
-// Run-length encoding: pairs of a count and a byte.
+// The typed shape: the canonical ABI brings the input and takes the output away.
 #include "rle.h"
+#include "encode.h"
 #include <stdlib.h>
 
 bool exports_rle_process(rle_list_u8_t *input, rle_list_u8_t *ret, rle_string_t *err) {
-  if (input->len && input->ptr[0] == 0xff) {
+  if (refused(input->ptr, input->len)) {
     rle_list_u8_free(input);
-    rle_string_dup(err, "cannot encode 0xff");
+    rle_string_dup(err, REFUSED);
     return false;
   }
-  uint8_t *out = malloc(input->len * 2);
-  size_t len = 0;
-  for (size_t i = 0; i < input->len;) {
-    uint8_t count = 1;
-    while (count < 255 && i + count < input->len && input->ptr[i + count] == input->ptr[i]) count++;
-    out[len++] = count;
-    out[len++] = input->ptr[i];
-    i += count;
-  }
+  ret->ptr = malloc(input->len * 2);
+  ret->len = encode(input->ptr, input->len, ret->ptr);
   rle_list_u8_free(input);
-  ret->ptr = out;
-  ret->len = len;
   return true;
 }
 

@@ -70,6 +70,30 @@ const GUESTS: &[Guest] = &[
         wit: &["wit/actor.wit"],
         world: "component",
     },
+    Guest {
+        component: "rle-helpers.wasm",
+        dir: "rle",
+        source: "helpers_impl.c",
+        bindings: "rle_helpers",
+        wit: &["wit/processing-node.wit"],
+        world: "helpers",
+    },
+    Guest {
+        component: "rle-pointers.wasm",
+        dir: "rle",
+        source: "pointers_impl.c",
+        bindings: "rle_pointers",
+        wit: &["wit/processing-node.wit"],
+        world: "pointers",
+    },
+    Guest {
+        component: "unrle.wasm",
+        dir: "rle",
+        source: "unrle_impl.c",
+        bindings: "unrle",
+        wit: &["guests/wit/unrle.wit"],
+        world: "unrle",
+    },
 ];
 
 const CLANG: &str = "clang-19";

@@ -27,14 +27,7 @@ const GUESTS: &[Guest] = &[
 /// # Errors
 /// If node or npm is missing: the message says what to do.
 pub fn folder() -> Outcome<PathBuf> {
-    let missing: Vec<_> = ["node", "npm"].into_iter().filter(|program| process::find(program).is_none()).collect();
-    if !missing.is_empty() {
-        return Err(format!(
-            "the JavaScript guests need node 20 or later with npm, and there is no {}.\n\
-             To go without them: `cargo xtask test --without js-guests`",
-            missing.join(" and no ")
-        ));
-    }
+    needs_node("JavaScript")?;
     cache::folder(
         "js",
         &cache::fingerprint(&[], &[SOURCES, "wit/kv.wit", "wit/actor.wit", "guests/wit/rle.wit"])?,
@@ -44,7 +37,7 @@ pub fn folder() -> Outcome<PathBuf> {
 
 fn build(folder: &Path) -> Outcome {
     println!("building the JavaScript guests; it takes a minute, and the first time its tools are fetched");
-    let tools = tools()?;
+    let tools = packages("tools-js", SOURCES, &["package.json", ".npmrc", "build.mjs"])?;
     for guest in GUESTS {
         let mut node = Command::new("node");
         node.current_dir(&tools).arg("build.mjs").arg(process::root().join(SOURCES).join(guest.source));
@@ -55,13 +48,26 @@ fn build(folder: &Path) -> Outcome {
     Ok(())
 }
 
-/// The folder with the packages that `package.json` names, and the program that calls them.
-fn tools() -> Outcome<PathBuf> {
-    let paths = TOOLS.map(|name| format!("{SOURCES}/{name}"));
+/// Says what to do where node or npm is missing.
+pub fn needs_node(language: &str) -> Outcome {
+    let missing: Vec<_> = ["node", "npm"].into_iter().filter(|program| process::find(program).is_none()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "the {language} guests need node 20 or later with npm, and there is no {}.\n\
+         To go without them: `cargo xtask test --without js-guests`",
+        missing.join(" and no ")
+    ))
+}
+
+/// The folder with the packages that the `package.json` in `sources` names, beside these files from there.
+pub fn packages(kind: &str, sources: &str, files: &[&str]) -> Outcome<PathBuf> {
+    let paths: Vec<_> = files.iter().map(|name| format!("{sources}/{name}")).collect();
     let words: Vec<_> = paths.iter().map(String::as_str).collect();
-    cache::folder("tools-js", &cache::fingerprint(&[], &words)?, |folder| {
-        for name in TOOLS {
-            let from = process::root().join(SOURCES).join(name);
+    cache::folder(kind, &cache::fingerprint(&[], &words)?, |folder| {
+        for name in files {
+            let from = process::root().join(sources).join(name);
             fs::copy(&from, folder.join(name)).map_err(|e| format!("{}: {e}", from.display()))?;
         }
         let mut npm = Command::new("npm");
@@ -70,4 +76,3 @@ fn tools() -> Outcome<PathBuf> {
 }
 
 const SOURCES: &str = "guests/js";
-const TOOLS: [&str; 3] = ["package.json", ".npmrc", "build.mjs"];

@@ -1,5 +1,6 @@
 //! The guest components that the tests run. `guests/README.md` lists them.
 
+pub mod assembly;
 pub mod c;
 mod cache;
 pub mod js;
@@ -23,6 +24,7 @@ pub fn main(words: &[&str]) -> Outcome {
     match words {
         ["rust"] => print(rust::folder),
         ["js"] => print(js::folder),
+        ["as"] => print(assembly::folder),
         ["py"] => print(py::folder),
         ["c"] => c::build(),
         ["bindings"] => c::bindings(),
