@@ -37,6 +37,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod actors;
 mod builder;
 mod handle;
 mod linkable;

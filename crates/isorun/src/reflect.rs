@@ -11,13 +11,17 @@ use isorun_core::{
     PeerIdentity, Refusal, Reply,
 };
 use isorun_ledger::{
-    Field, Function, Interface, Ledger, LedgerError, NamedType, Param, RegistryBuilder, TypeDef, TypeName, names_match,
+    Field, Function, Interface, Ledger, LedgerError, NamedType, Param, RegistryBuilder, TypeDef, TypeName,
+    TypeRegistry, names_match,
 };
 use isorun_runtime::wasmtime::component::Val;
 use isorun_runtime::{Serving, codec};
 
-use crate::InstanceHandle;
+use crate::actors::delivery::ServedDelivery;
+use crate::actors::status::{Living, ServedStatus};
+use crate::actors::types::{COMPONENTS_INTERFACE, DELIVERY_INTERFACE};
 use crate::registry::{INSTANCES_MAX, Registry};
+use crate::{InstanceHandle, actors};
 
 /// The name under which a host speaks of itself.
 pub const REFLECT_INSTANCE: &str = "isorun";
@@ -52,64 +56,90 @@ pub(crate) struct Reflect {
     pub(crate) caller: PeerIdentity,
 }
 
-/// The interface's types and functions.
-fn ledger() -> Result<&'static Ledger, Failure> {
-    static LEDGER: OnceLock<Result<Ledger, LedgerError>> = OnceLock::new();
-    let made = LEDGER.get_or_init(|| {
+/// The types and functions of what a host says of itself; of one where components live, those for them too.
+fn ledger(has_actors: bool) -> Result<&'static Ledger, Failure> {
+    static LEDGERS: [OnceLock<Result<Ledger, LedgerError>>; 2] = [OnceLock::new(), OnceLock::new()];
+    let made = LEDGERS[usize::from(has_actors)].get_or_init(|| {
         let mut types = RegistryBuilder::new();
-        let text = types.intern(TypeDef::String, None)?;
-        let number = types.intern(TypeDef::U64, None)?;
-        let texts = types.intern(TypeDef::List(text), None)?;
-        let field = |name: &str, ty| Field { name: name.into(), ty };
-        let fields = vec![
-            field("name", text),
-            field("serving", text),
-            field("generation", number),
-            field("in-flight", number),
-            field("exports", texts),
-            field("fused", texts),
-        ];
-        let named = |name: &str| Some(TypeName { interface: Some(REFLECT_INTERFACE.into()), name: name.into() });
-        let instance = types.intern(TypeDef::Record(fields), named("instance"))?;
-        let instances = types.intern(TypeDef::List(instance), None)?;
-        let more = types.intern(TypeDef::Bool, None)?;
-        let page =
-            types.intern(TypeDef::Record(vec![field("instances", instances), field("more", more)]), named("page"))?;
-        let after = types.intern(TypeDef::Option(text), None)?;
-        let limit = types.intern(TypeDef::U32, None)?;
-        let fields = vec![
-            field("instance", text),
-            field("imports", text),
-            field("places", limit),
-            field("up", limit),
-            field("moves", number),
-        ];
-        let link = types.intern(TypeDef::Record(fields), named("link"))?;
-        let links = types.intern(TypeDef::List(link), None)?;
-        let types = Arc::new(types.finish());
-        let mut interface = Interface::new(Some(REFLECT_INTERFACE.into()));
-        interface.types.push(NamedType { name: "instance".into(), ty: instance });
-        interface.types.push(NamedType { name: "page".into(), ty: page });
-        interface.types.push(NamedType { name: "link".into(), ty: link });
-        let params = vec![Param { name: "after".into(), ty: after }, Param { name: "limit".into(), ty: limit }];
-        interface.functions.push(Function::new(&types, INSTANCES, params, Some(page), false)?);
-        interface.functions.push(Function::new(&types, LINKS, Vec::new(), Some(links), false)?);
-        Ledger::new(types, Vec::new(), vec![interface])
+        let mut exports = vec![interface(&mut types)?];
+        if has_actors {
+            exports.push(actors::types::components(&mut types)?);
+            exports.push(actors::types::delivery(&mut types)?);
+        }
+        Ledger::new(Arc::new(types.finish()), Vec::new(), exports)
     });
     made.as_ref().map_err(|error| Fault::Bug { detail: format!("the host's own types: {error}") }.into())
+}
+
+/// What to ask a host for these functions of one of its own interfaces.
+pub(crate) fn want(interface: &str, functions: &[&str]) -> Result<BindRequest, Failure> {
+    let export = ledger(true)?.export(Some(interface));
+    let wanted = functions.iter().filter_map(|name| export?.function(name)).map(|it| (it.name.clone(), it.hash));
+    Ok(BindRequest { interface: Some(interface.into()), functions: wanted.collect() })
+}
+
+/// That there is no function in that place of a table.
+pub(crate) fn no_such_function(function: FunctionIndex) -> Failure {
+    let (instance, function) = (REFLECT_INSTANCE.into(), format!("number {}", function.0));
+    Refusal::NoSuchFunction { instance, function }.into()
+}
+
+/// [`REFLECT_INTERFACE`].
+fn interface(types: &mut RegistryBuilder) -> Result<Interface, LedgerError> {
+    let text = types.intern(TypeDef::String, None)?;
+    let number = types.intern(TypeDef::U64, None)?;
+    let texts = types.intern(TypeDef::List(text), None)?;
+    let field = |name: &str, ty| Field { name: name.into(), ty };
+    let fields = vec![
+        field("name", text),
+        field("serving", text),
+        field("generation", number),
+        field("in-flight", number),
+        field("exports", texts),
+        field("fused", texts),
+    ];
+    let named = |name: &str| Some(TypeName { interface: Some(REFLECT_INTERFACE.into()), name: name.into() });
+    let instance = types.intern(TypeDef::Record(fields), named("instance"))?;
+    let instances = types.intern(TypeDef::List(instance), None)?;
+    let more = types.intern(TypeDef::Bool, None)?;
+    let page =
+        types.intern(TypeDef::Record(vec![field("instances", instances), field("more", more)]), named("page"))?;
+    let after = types.intern(TypeDef::Option(text), None)?;
+    let limit = types.intern(TypeDef::U32, None)?;
+    let fields = vec![
+        field("instance", text),
+        field("imports", text),
+        field("places", limit),
+        field("up", limit),
+        field("moves", number),
+    ];
+    let link = types.intern(TypeDef::Record(fields), named("link"))?;
+    let links = types.intern(TypeDef::List(link), None)?;
+    let mut interface = Interface::new(Some(REFLECT_INTERFACE.into()));
+    interface.types.push(NamedType { name: "instance".into(), ty: instance });
+    interface.types.push(NamedType { name: "page".into(), ty: page });
+    interface.types.push(NamedType { name: "link".into(), ty: link });
+    let params = vec![Param { name: "after".into(), ty: after }, Param { name: "limit".into(), ty: limit }];
+    interface.functions.push(Function::new(types.types(), INSTANCES, params, Some(page), false)?);
+    interface.functions.push(Function::new(types.types(), LINKS, Vec::new(), Some(links), false)?);
+    Ok(interface)
 }
 
 impl Callee for Reflect {
     fn bind<'a>(&'a self, want: &'a BindRequest) -> BoxFuture<'a, Result<Arc<dyn Bound>, Failure>> {
         Box::pin(async move {
-            let ledger = ledger()?;
-            let offered = want.interface.as_deref().is_some_and(|wanted| names_match(wanted, REFLECT_INTERFACE));
+            let living = self.living();
+            let ledger = ledger(living.is_some())?;
+            let export = want.interface.as_deref().and_then(|wanted| {
+                ledger
+                    .exports
+                    .iter()
+                    .find(|export| export.name.as_deref().is_some_and(|name| names_match(wanted, name)))
+            });
             let mut table = Vec::with_capacity(want.functions.len());
             for (name, hash) in &want.functions {
-                let function = ledger.exports.first().filter(|_| offered).and_then(|export| export.function(name));
-                let Some(function) = function else {
-                    let (instance, function) = (REFLECT_INSTANCE.into(), name.clone());
-                    return Err(Refusal::NoSuchFunction { instance, function }.into());
+                let Some(function) = export.and_then(|export| export.function(name)) else {
+                    return Err(Refusal::no_such_function(REFLECT_INSTANCE, want.interface.as_deref(), name).into());
                 };
                 if function.hash != *hash {
                     let detail = format!("`{name}` has other types here");
@@ -117,13 +147,25 @@ impl Callee for Reflect {
                 }
                 table.push(function);
             }
-            let host = Self { registry: self.registry.clone(), caller: self.caller.clone() };
-            Ok(Arc::new(BoundReflect { host, table }) as Arc<dyn Bound>)
+            let names = || table.iter().map(|function| function.name.as_str()).collect();
+            let bound: Arc<dyn Bound> = match (export.and_then(|export| export.name.as_deref()), living) {
+                (Some(DELIVERY_INTERFACE), Some(living)) => {
+                    Arc::new(ServedDelivery::new(living.delivery(&self.caller)?, names()))
+                }
+                (Some(COMPONENTS_INTERFACE), Some(living)) => {
+                    Arc::new(ServedStatus::new(living, self.caller.clone(), names()))
+                }
+                _ => {
+                    let host = Self { registry: self.registry.clone(), caller: self.caller.clone() };
+                    Arc::new(BoundReflect { host, types: &ledger.types, table })
+                }
+            };
+            Ok(bound)
         })
     }
 
     fn describe(&self) -> BoxFuture<'_, Result<Bytes, Failure>> {
-        Box::pin(std::future::ready(ledger().map(|ledger| ledger.pack().into())))
+        Box::pin(std::future::ready(ledger(self.living().is_some()).map(|ledger| ledger.pack().into())))
     }
 
     fn keeps_state(&self) -> Option<bool> {
@@ -134,6 +176,7 @@ impl Callee for Reflect {
 /// Its functions as a caller bound them.
 struct BoundReflect {
     host: Reflect,
+    types: &'static TypeRegistry,
     table: Vec<&'static Function>,
 }
 
@@ -145,12 +188,8 @@ impl Bound for BoundReflect {
         args: Bytes,
     ) -> BoxFuture<'a, Result<Reply, CallFailed>> {
         Box::pin(async move {
-            let ledger = ledger()?;
-            let types = &ledger.types;
-            let Some(function) = self.table.get(function.0 as usize) else {
-                let (instance, function) = (REFLECT_INSTANCE.into(), format!("number {}", function.0));
-                return Err(Failure::from(Refusal::NoSuchFunction { instance, function }).into());
-            };
+            let types = self.types;
+            let function = self.table.get(function.0 as usize).ok_or_else(|| no_such_function(function))?;
             let asked = codec::decode_vals(types, function.params.iter().map(|param| param.ty), &args, ARGS_BYTES_MAX)
                 .map_err(|error| Failure::from(Refusal::BadArguments { detail: error.to_string() }))?;
             let result = if function.name == LINKS { self.host.links() } else { self.host.page(&asked) };
@@ -162,6 +201,11 @@ impl Bound for BoundReflect {
 }
 
 impl Reflect {
+    /// What lives here, if anything does.
+    fn living(&self) -> Option<Arc<dyn Living>> {
+        self.registry.upgrade()?.living()
+    }
+
     /// The instances after a name: at least one, if there are any, and no more than an answer has room for.
     fn page(&self, asked: &[Val]) -> Val {
         let (after, limit) = match asked {

@@ -10,6 +10,7 @@ use isorun_security::{Audience, Capability, Grants};
 use parking_lot::RwLock;
 
 use crate::InstanceHandle;
+use crate::actors::status::Living;
 use crate::reflect::{REFLECT_INSTANCE, Reflect};
 
 /// Most instances under a name at once.
@@ -45,6 +46,8 @@ pub enum RegisterError {
 /// The instances of one runtime that have a name.
 pub(crate) struct Registry {
     entries: RwLock<BTreeMap<String, Entry>>,
+    /// The components that live here; whoever runs them holds them.
+    living: RwLock<Option<Weak<dyn Living>>>,
     /// This registry itself, for the host's own instance, which outlives a look at it.
     this: Weak<Self>,
 }
@@ -56,7 +59,22 @@ struct Entry {
 
 impl Registry {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new_cyclic(|this| Self { entries: RwLock::default(), this: this.clone() })
+        Arc::new_cyclic(|this| Self { entries: RwLock::default(), living: RwLock::new(None), this: this.clone() })
+    }
+
+    /// Makes known what lives here, unless something else does.
+    pub(crate) fn set_living(&self, living: Weak<dyn Living>) -> bool {
+        let mut known = self.living.write();
+        let is_free = known.as_ref().is_none_or(|known| known.strong_count() == 0);
+        if is_free {
+            *known = Some(living);
+        }
+        is_free
+    }
+
+    /// What lives here.
+    pub(crate) fn living(&self) -> Option<Arc<dyn Living>> {
+        self.living.read().as_ref()?.upgrade()
     }
 
     /// The first instances by name that this caller may call, `after` a name and `limit` of them at most; whether there
