@@ -61,7 +61,7 @@ pub(crate) fn said(error: &wasmtime::Error) -> String {
 }
 
 /// A text fit for a line of a log or a terminal: guests and peers are strangers, and errors quote them.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     let mut plain = String::new();
     for c in text.chars() {
         if plain.len() >= SAID_BYTES_MAX {
@@ -74,7 +74,7 @@ fn plain(text: &str) -> String {
 }
 
 /// Longest text of a stranger that is passed on, in bytes.
-const SAID_BYTES_MAX: usize = 1024;
+pub(crate) const SAID_BYTES_MAX: usize = 1024;
 
 fn trapped(trap: Trap, state: &HostState) -> Fault {
     let mut message = trap.to_string().trim_start_matches("wasm trap: ").to_owned();

@@ -13,8 +13,8 @@ use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAlloc
 use isorun_core::Budget;
 
 use crate::LoadError;
+use crate::actor::Held;
 use crate::compiled::{CompiledCache, EntryId};
-use crate::manager::Held;
 
 /// How often guests that compute without end let others run, in milliseconds.
 pub const EPOCH_MS: u64 = 5;

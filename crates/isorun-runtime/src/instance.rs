@@ -24,8 +24,9 @@ use tracing::Instrument;
 use wasmtime::component::{ComponentExportIndex, Func, Val};
 use wasmtime::{AsContextMut, PoolConcurrencyLimitError, Store};
 
+pub(crate) use self::driver::CONCURRENT_HANDLES;
 pub use self::driver::CONCURRENT_MAX;
-use self::driver::{CONCURRENT_HANDLES, Driver};
+use self::driver::Driver;
 use self::short::Quick;
 pub(crate) use self::short::ShortWay;
 pub use self::tally::InstanceCounts;
@@ -437,7 +438,7 @@ async fn exports(linked: &LinkedComponent, ledger: &Ledger) -> Result<Vec<Export
 }
 
 /// 16 bytes that no other instance anywhere draws.
-fn random_uid() -> [u8; 16] {
+pub(crate) fn random_uid() -> [u8; 16] {
     let mut uid = [0; 16];
     if getrandom::fill(&mut uid).is_err() {
         // Without randomness a count and the time still tell apart the instances of one process.
@@ -509,7 +510,7 @@ impl Shared {
 
     /// What a call may spend here on its own account.
     fn allowance(&self, cx: &CallContext, deadline: Instant) -> Allowance {
-        Allowance { own: self.budget.fuel, tree: cx.fuel.unwrap_or(self.budget.fuel_tree), deadline }
+        Allowance { own: self.budget.fuel, tree: cx.fuel.unwrap_or(self.budget.fuel_tree), deadline: Some(deadline) }
     }
 
     /// Runs one call in a store that is there, or in a fresh one, whose start is a part of the call.

@@ -138,7 +138,8 @@ const FUEL_LONG: u64 = 4_000_000;
 pub(crate) struct Allowance {
     pub(crate) own: u64,
     pub(crate) tree: u64,
-    pub(crate) deadline: Instant,
+    /// When whoever calls stops waiting, if that is known.
+    pub(crate) deadline: Option<Instant>,
 }
 
 impl Underway {
@@ -249,6 +250,17 @@ pub(crate) fn begin(
     cx: &CallContext,
     allowance: Allowance,
 ) -> wasmtime::Result<()> {
+    let chain = cx.chain.iter().copied().chain([uid]).collect();
+    begin_in(store, chain, cx.trace, allowance)
+}
+
+/// Makes a store ready for one call, at the end of that chain.
+pub(crate) fn begin_in(
+    store: &mut Store<HostState>,
+    chain: Arc<[InstanceUid]>,
+    trace: Trace,
+    allowance: Allowance,
+) -> wasmtime::Result<()> {
     let own = allowance.own.min(allowance.tree);
     store.set_fuel(own)?;
     store.set_epoch_deadline(1);
@@ -257,11 +269,10 @@ pub(crate) fn begin(
     let wall_ms = state.limiter.budget().wall_ms;
     let clock = (ticks(), Instant::now());
     let wall_until = clock.1 + Duration::from_millis(wall_ms);
-    let chain = cx.chain.iter().copied().chain([uid]).collect();
     state.call = Underway {
         chain,
-        deadline: allowance.deadline.min(wall_until),
-        trace: cx.trace,
+        deadline: allowance.deadline.map_or(wall_until, |deadline| deadline.min(wall_until)),
+        trace,
         wall_until,
         wall_ms,
         clock,

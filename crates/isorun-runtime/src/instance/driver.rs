@@ -36,7 +36,7 @@ pub const CONCURRENT_MAX: usize = 128;
 ///
 /// The engine counts a guest's calls under way with its resources, four of them at most for each: the call, its thread,
 /// a set of what it waits for, and what it waits for.
-pub(super) const CONCURRENT_HANDLES: usize = 4 * (CONCURRENT_MAX + CALLS_OUT_MAX);
+pub(crate) const CONCURRENT_HANDLES: usize = 4 * (CONCURRENT_MAX + CALLS_OUT_MAX);
 
 /// The way to the task that drives a store.
 pub(super) struct Driver {

@@ -1,0 +1,126 @@
+//! Where a component's exports are that the host calls, or what it has instead.
+
+use isorun_core::{ComponentConfig, WasmError};
+use wasmtime::Store;
+use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Instance, Lift, Lower, TypedFunc};
+
+use super::LIFECYCLE;
+use super::types::{CallbackIn, ConfigIn, ErrorOut, HealthReportOut, MessageIn, MetadataOut, PayloadOut};
+use crate::HostState;
+use crate::linker::{LinkedComponent, matching};
+
+/// What a component has for an interface: the functions' places, or why it is none that lives.
+pub(super) type Lifecycle = Result<ExportIndices, NoLifecycle>;
+
+/// The places of the functions that the host calls.
+pub(super) struct ExportIndices {
+    initialize: ComponentExportIndex,
+    handle_message: ComponentExportIndex,
+    handle_callback: ComponentExportIndex,
+    metadata: ComponentExportIndex,
+    health: ComponentExportIndex,
+    shutdown: ComponentExportIndex,
+}
+
+/// Why a component can't be started.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NoLifecycle {
+    /// It has no such interface.
+    #[error("it does not export `{LIFECYCLE}`, and so takes no messages; it exports {}", listed(exports))]
+    NotExported {
+        /// What it exports.
+        exports: Vec<String>,
+    },
+    /// It has the interface, and not all of its functions.
+    #[error("its `{interface}` has no function `{function}`")]
+    NoFunction {
+        /// As it exports it.
+        interface: String,
+        /// The one that is missing.
+        function: &'static str,
+    },
+}
+
+fn listed(exports: &[String]) -> String {
+    match exports {
+        [] => "nothing".into(),
+        exports => exports.iter().map(|export| format!("`{export}`")).collect::<Vec<_>>().join(", "),
+    }
+}
+
+/// Finds the interface among a component's exports, in any version that serves ours.
+pub(super) async fn find(linked: &LinkedComponent) -> Lifecycle {
+    let ledger = linked.component().ledger();
+    let compiled = linked.pre.component();
+    let exported = matching(ledger, Some(LIFECYCLE)).and_then(|interface| interface.name.clone());
+    let place = exported.and_then(|name| compiled.get_export_index(None, &*name).map(|index| (name, index)));
+    let Some((interface, parent)) = place else {
+        let exports = ledger.exports.iter().flat_map(|export| match &export.name {
+            Some(name) => vec![name.clone()],
+            None => export.functions.iter().map(|function| function.name.clone()).collect(),
+        });
+        return Err(NoLifecycle::NotExported { exports: exports.collect() });
+    };
+    let place = |function: &'static str| {
+        let index = compiled.get_export_index(Some(&parent), function);
+        index.ok_or_else(|| NoLifecycle::NoFunction { interface: interface.clone(), function })
+    };
+    Ok(ExportIndices {
+        initialize: place("initialize")?,
+        handle_message: place("handle-message")?,
+        handle_callback: place("handle-callback")?,
+        metadata: place("metadata")?,
+        health: place("health")?,
+        shutdown: place("shutdown")?,
+    })
+}
+
+/// The functions of one instance.
+pub(super) struct Exports {
+    pub(super) initialize: TypedFunc<(ConfigIn<'static>,), (Result<(), ErrorOut>,)>,
+    pub(super) handle_message: TypedFunc<(MessageIn<'static>,), (Result<Option<PayloadOut>, ErrorOut>,)>,
+    pub(super) handle_callback: TypedFunc<(CallbackIn<'static>,), (Result<(), ErrorOut>,)>,
+    pub(super) metadata: TypedFunc<(), (MetadataOut,)>,
+    pub(super) health: TypedFunc<(), (HealthReportOut,)>,
+    pub(super) shutdown: TypedFunc<(), (Result<(), ErrorOut>,)>,
+}
+
+impl Exports {
+    /// Looks all of them up, and holds their types against the host's.
+    pub(super) fn new(
+        store: &mut Store<HostState>,
+        instance: &Instance,
+        places: &ExportIndices,
+    ) -> Result<Self, WasmError> {
+        Ok(Self {
+            initialize: typed(store, instance, "initialize", &places.initialize)?,
+            handle_message: typed(store, instance, "handle-message", &places.handle_message)?,
+            handle_callback: typed(store, instance, "handle-callback", &places.handle_callback)?,
+            metadata: typed(store, instance, "metadata", &places.metadata)?,
+            health: typed(store, instance, "health", &places.health)?,
+            shutdown: typed(store, instance, "shutdown", &places.shutdown)?,
+        })
+    }
+}
+
+fn typed<P, R>(
+    store: &mut Store<HostState>,
+    instance: &Instance,
+    name: &str,
+    place: &ComponentExportIndex,
+) -> Result<TypedFunc<P, R>, WasmError>
+where
+    P: ComponentNamedList + Lower,
+    R: ComponentNamedList + Lift,
+{
+    let func = instance.get_func(&mut *store, place);
+    let func = func.ok_or_else(|| WasmError::invalid(format!("its `{name}` is no function")))?;
+    func.typed(&*store)
+        .map_err(|error| WasmError::invalid(format!("its `{name}` has other types than `{LIFECYCLE}` has: {error:#}")))
+}
+
+impl<'a> ConfigIn<'a> {
+    pub(super) fn new(id: &'a str, config: &'a ComponentConfig) -> Self {
+        Self { id, settings: &config.settings, restarts: config.restarts }
+    }
+}
