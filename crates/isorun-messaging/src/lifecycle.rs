@@ -70,4 +70,9 @@ pub trait Child: Send + Sync {
 
     /// Waits until it ends, by itself or because it was told to. Ready at once where it does not run.
     fn exited(&self) -> BoxFuture<'_, Exit>;
+
+    /// Says that nobody will start it again: what waits for it is let go. Does nothing to one that runs.
+    ///
+    /// A start all the same begins anew.
+    fn abandon(&self) {}
 }

@@ -1,0 +1,130 @@
+//! Messages that were taken and did not come to their end.
+
+use std::collections::VecDeque;
+
+use isorun_core::{ComponentId, ComponentMessage};
+
+use crate::sync::Mutex;
+
+/// Dead letters that are kept to be looked at; all are counted.
+pub const DEAD_LETTERS_KEPT: usize = 256;
+
+/// Why a message that was taken did not come to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum DeadLetterReason {
+    /// It waited for a component that stopped for good: it was not handled.
+    Stopped,
+    /// The component failed while it handled it.
+    Crashed,
+    /// The component was taken away while it handled it.
+    Killed,
+    /// A request whose time was over before its turn came: it was not handled.
+    Expired,
+    /// It never left for its recipient's node.
+    NotSent,
+    /// Its recipient's node did not take it.
+    Refused,
+    /// It left for its recipient's node, and nobody knows whether it arrived.
+    Unknown,
+}
+
+impl DeadLetterReason {
+    /// All of them.
+    pub const ALL: [Self; 7] =
+        [Self::Stopped, Self::Crashed, Self::Killed, Self::Expired, Self::NotSent, Self::Refused, Self::Unknown];
+}
+
+impl std::fmt::Display for DeadLetterReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Stopped => "stopped",
+            Self::Crashed => "crashed",
+            Self::Killed => "killed",
+            Self::Expired => "expired",
+            Self::NotSent => "not-sent",
+            Self::Refused => "refused",
+            Self::Unknown => "unknown",
+        })
+    }
+}
+
+/// A message that did not come to its end, without what it said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// Who sent it.
+    pub sender: ComponentId,
+    /// Whom it was for.
+    pub recipient: ComponentId,
+    /// Bytes of its payload and content type.
+    pub bytes: usize,
+    /// Whether it was a request, whose sender was told.
+    pub is_request: bool,
+    /// Why.
+    pub reason: DeadLetterReason,
+    /// When that was, in milliseconds since 1970.
+    pub timestamp_ms: u64,
+}
+
+/// How many messages did not come to their end, and the last of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DeadLetters {
+    counts: [u64; DeadLetterReason::ALL.len()],
+    recent: VecDeque<DeadLetter>,
+}
+
+impl DeadLetters {
+    /// How many there were, for all reasons.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// How many there were for one reason.
+    #[must_use]
+    pub fn count(&self, reason: DeadLetterReason) -> u64 {
+        self.counts[reason as usize]
+    }
+
+    /// The last ones, at most [`DEAD_LETTERS_KEPT`], the oldest first.
+    pub fn recent(&self) -> impl ExactSizeIterator<Item = &DeadLetter> {
+        self.recent.iter()
+    }
+}
+
+/// The same, shared.
+#[derive(Debug, Default)]
+pub(crate) struct DeadLetterOffice(Mutex<DeadLetters>);
+
+impl DeadLetterOffice {
+    pub(crate) fn bury(&self, message: &ComponentMessage, reason: DeadLetterReason, timestamp_ms: u64) {
+        let letter = DeadLetter {
+            sender: message.sender.clone(),
+            recipient: message.recipient.clone(),
+            bytes: message_bytes(message),
+            is_request: message.correlation_id.is_some(),
+            reason,
+            timestamp_ms,
+        };
+        let mut letters = self.0.lock();
+        letters.counts[reason as usize] += 1;
+        if letters.recent.len() >= DEAD_LETTERS_KEPT {
+            letters.recent.pop_front();
+        }
+        letters.recent.push_back(letter);
+    }
+
+    pub(crate) fn letters(&self) -> DeadLetters {
+        self.0.lock().clone()
+    }
+}
+
+/// What a message counts for, in bytes.
+pub(crate) fn message_bytes(message: &ComponentMessage) -> usize {
+    payload_bytes(&message.payload)
+}
+
+/// What a payload counts for, in bytes.
+pub(crate) fn payload_bytes(payload: &isorun_core::MessagePayload) -> usize {
+    payload.data.len() + payload.content_type.as_ref().map_or(0, |text| text.len())
+}

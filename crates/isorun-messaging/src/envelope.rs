@@ -1,0 +1,140 @@
+//! A message on its way, and who hears how it ended.
+
+use std::sync::Arc;
+
+use isorun_core::{CallbackMessage, ComponentMessage, CorrelationId, MessagePayload, MessagingError, RequestOutcome};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::cell::Cell;
+use crate::held::Held;
+
+/// What is in the mailbox of a component.
+#[derive(Debug)]
+pub(crate) enum Item {
+    /// A message for it.
+    Message(Envelope),
+    /// How a request of its own ended.
+    Callback(CallbackMessage),
+}
+
+/// A message, and who hears how it ended.
+#[derive(Debug)]
+pub(crate) struct Envelope {
+    pub(crate) message: ComponentMessage,
+    pub(crate) reply: ReplyTo,
+    /// Of a request: when its time is over.
+    pub(crate) deadline: Option<Instant>,
+}
+
+/// Who hears how a request ended, once: where it is dropped, that it failed.
+#[derive(Debug)]
+pub(crate) struct ReplyTo {
+    address: Option<Address>,
+    may_have_arrived: bool,
+}
+
+#[derive(Debug)]
+pub(crate) enum Address {
+    /// A component here.
+    Cell(Arc<Cell>, CorrelationId),
+    /// Somebody who waits.
+    Ask(oneshot::Sender<RequestOutcome>),
+    /// Another node, which will ask for it.
+    Held(Arc<Held>, CorrelationId),
+}
+
+impl ReplyTo {
+    pub(crate) fn nobody() -> Self {
+        Self { address: None, may_have_arrived: false }
+    }
+
+    pub(crate) fn to(address: Address) -> Self {
+        Self { address: Some(address), may_have_arrived: false }
+    }
+
+    /// From here on it may have been handled.
+    pub(crate) fn begin(&mut self) {
+        self.may_have_arrived = true;
+    }
+
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.address.is_some()
+    }
+
+    pub(crate) fn answer(mut self, outcome: RequestOutcome) {
+        if let Some(address) = self.address.take() {
+            address.deliver(outcome);
+        }
+    }
+
+    /// Answers that it was not delivered, or may have been, as far as it has come.
+    pub(crate) fn fail(self, reason: impl Into<String>) {
+        if self.is_wanted() {
+            let outcome = failed(self.may_have_arrived, reason);
+            self.answer(outcome);
+        }
+    }
+
+    /// Its time is over before it was handled. Whoever waits here keeps the time too; another node asks.
+    pub(crate) fn expire(mut self) {
+        match self.address.take() {
+            Some(Address::Held(held, id)) => {
+                held.complete(id, RequestOutcome::Failed(MessagingError::CorrelationTimeout));
+            }
+            Some(Address::Cell(..) | Address::Ask(_)) | None => {}
+        }
+    }
+}
+
+impl Drop for ReplyTo {
+    fn drop(&mut self) {
+        if let Some(address) = self.address.take() {
+            address.deliver(failed(self.may_have_arrived, "it was let go"));
+        }
+    }
+}
+
+impl Address {
+    fn deliver(self, outcome: RequestOutcome) {
+        match self {
+            Self::Cell(cell, id) => cell.complete(id, outcome),
+            // Whoever asked may have gone.
+            Self::Ask(asker) => drop(asker.send(outcome)),
+            Self::Held(held, id) => held.complete(id, outcome),
+        }
+    }
+}
+
+/// That it was not delivered, or nobody knows.
+pub(crate) fn failed(may_have_arrived: bool, reason: impl Into<String>) -> RequestOutcome {
+    RequestOutcome::Failed(not_delivered(may_have_arrived, reason))
+}
+
+/// That it was not delivered, or nobody knows.
+pub(crate) fn not_delivered(may_have_arrived: bool, reason: impl Into<String>) -> MessagingError {
+    MessagingError::DeliveryFailed { may_have_arrived, reason: cut(reason.into()) }
+}
+
+/// Longest text of an error that is passed on, in bytes.
+const REASON_BYTES_MAX: usize = 1_024;
+
+/// The text, cut where it is long.
+pub(crate) fn cut(mut text: String) -> String {
+    if text.len() > REASON_BYTES_MAX {
+        text.truncate(text.floor_char_boundary(REASON_BYTES_MAX));
+        text.push_str("...");
+    }
+    text
+}
+
+/// How a request ended whose target answered that.
+pub(crate) fn answered(answer: Option<MessagePayload>) -> RequestOutcome {
+    match answer {
+        None => RequestOutcome::NoReply,
+        Some(payload) => match payload.check() {
+            Ok(()) => RequestOutcome::Replied(payload),
+            Err(error) => RequestOutcome::Failed(error),
+        },
+    }
+}
