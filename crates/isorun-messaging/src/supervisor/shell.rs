@@ -164,10 +164,16 @@ impl Supervisor {
     ///
     /// Until then it is among [`children`](Self::children), and its name is taken.
     pub fn remove(&self, name: &str) -> bool {
-        let inner = &mut *self.shared.inner.lock();
-        let Some(key) = inner.names.get(name).copied() else { return false };
-        inner.machine.remove(key);
-        inner.forget(key, name);
+        let gone = {
+            let inner = &mut *self.shared.inner.lock();
+            let Some(key) = inner.names.get(name).copied() else { return false };
+            let child = inner.machine.slot(key).map(|slot| Arc::clone(&slot.child));
+            inner.machine.remove(key);
+            child.filter(|_| inner.forget(key, name))
+        };
+        if let Some(child) = gone {
+            child.abandon();
+        }
         self.shared.asked.notify_one();
         true
     }
@@ -273,6 +279,13 @@ impl Child for Supervisor {
     fn exited(&self) -> BoxFuture<'_, Exit> {
         Box::pin(self.end())
     }
+
+    /// Abandons its children, where it does not run.
+    fn abandon(&self) {
+        if matches!(self.state(), LifecycleState::Created | LifecycleState::Stopped) {
+            self.shared.abandon_children();
+        }
+    }
 }
 
 impl fmt::Debug for Supervisor {
@@ -282,11 +295,13 @@ impl fmt::Debug for Supervisor {
 }
 
 impl Inner {
-    /// Gives a name free whose child the machine has forgotten.
-    fn forget(&mut self, key: ChildKey, name: &str) {
-        if self.machine.slot(key).is_none() {
+    /// Gives a name free if the machine has forgotten its child; whether it has.
+    fn forget(&mut self, key: ChildKey, name: &str) -> bool {
+        let is_forgotten = self.machine.slot(key).is_none();
+        if is_forgotten {
             self.names.remove(name);
         }
+        is_forgotten
     }
 }
 
@@ -311,10 +326,32 @@ enum Step {
     },
 }
 
+/// Says that the supervisor is over, whatever ended its task.
+struct Ending<'a> {
+    shared: &'a Shared,
+    exit: Exit,
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        let exit = std::mem::replace(&mut self.exit, Exit::Normal);
+        match &exit {
+            Exit::Normal => info!("supervisor stopped"),
+            Exit::Failed { .. } | Exit::Killed => error!(%exit, "supervisor ended"),
+        }
+        self.shared.tell(SupervisorEvent::Over { exit: exit.clone() });
+        self.shared.status.send_replace(Status { state: LifecycleState::Stopped, exit });
+    }
+}
+
 async fn run(shared: Arc<Shared>) {
+    let exit = Exit::Failed { reason: "the supervisor's task was taken away".into() };
+    let mut ending = Ending { shared: &shared, exit };
     let mut lives = Lives::default();
     loop {
-        if shared.carry_out(&mut lives) {
+        if let Some(exit) = shared.carry_out(&mut lives) {
+            shared.abandon_children();
+            ending.exit = exit;
             return;
         }
         let wakes_at = shared.inner.lock().machine.wakes_at(now());
@@ -331,8 +368,8 @@ async fn run(shared: Arc<Shared>) {
 }
 
 impl Shared {
-    /// Does all that is to be done now; whether the supervisor is over.
-    fn carry_out(&self, lives: &mut Lives) -> bool {
+    /// Does all that is to be done now; how the supervisor ended, if it did.
+    fn carry_out(&self, lives: &mut Lives) -> Option<Exit> {
         let inner = &mut *self.inner.lock();
         if inner.machine.is_stopping() {
             self.change(LifecycleState::Stopping);
@@ -352,51 +389,60 @@ impl Shared {
                     let own = Instant::now() + Duration::from_millis(inner.machine.options().graceful_ms);
                     lives.stop(key, inner.stop_by.map_or(own, |all| all.min(own)));
                 }
-                Decision::End(exit) => {
-                    match &exit {
-                        Exit::Normal => info!("supervisor stopped"),
-                        Exit::Failed { .. } | Exit::Killed => error!(%exit, "supervisor ended"),
-                    }
-                    self.tell(SupervisorEvent::Over { exit: exit.clone() });
-                    self.status.send_replace(Status { state: LifecycleState::Stopped, exit });
-                    return true;
-                }
+                Decision::End(exit) => return Some(exit),
             }
         }
         if inner.machine.is_settled() && !inner.machine.is_stopping() {
             self.change(LifecycleState::Running);
         }
-        false
+        None
     }
 
     /// Takes what came of a child's task.
     fn heard(&self, lives: &mut Lives, key: ChildKey, event: ChildEvent) {
-        let inner = &mut *self.inner.lock();
-        let Some(slot) = inner.machine.slot(key) else { return };
-        let (name, child) = (Arc::clone(&slot.name), Arc::clone(&slot.child));
-        let exit = match &event {
-            ChildEvent::Started => None,
-            ChildEvent::StartFailed(exit) | ChildEvent::Exited(exit) => Some(exit.clone()),
-        };
-        if let Err(out_of_order) = inner.machine.handle(key, event, now()) {
-            error!(child = %name, %out_of_order, "a bug in isorun: the event is left out");
-            return;
-        }
-        let Some(exit) = exit else {
-            lives.wait(key, child);
-            self.tell(SupervisorEvent::Started { child: name });
-            return;
-        };
-        lives.stops.remove(&key);
-        inner.forget(key, &name);
-        let again_in = inner.machine.slot(key).and_then(|slot| starts_in(slot.state, now()));
-        match &exit {
-            Exit::Normal if again_in.is_none() => info!(child = %name, "stopped"),
-            Exit::Normal | Exit::Failed { .. } | Exit::Killed => {
-                warn!(child = %name, %exit, ?again_in, "ended");
+        let gone = {
+            let inner = &mut *self.inner.lock();
+            let Some(slot) = inner.machine.slot(key) else { return };
+            let (name, child) = (Arc::clone(&slot.name), Arc::clone(&slot.child));
+            let exit = match &event {
+                ChildEvent::Started => None,
+                ChildEvent::StartFailed(exit) | ChildEvent::Exited(exit) => Some(exit.clone()),
+            };
+            if let Err(out_of_order) = inner.machine.handle(key, event, now()) {
+                error!(child = %name, %out_of_order, "a bug in isorun: the event is left out");
+                return;
             }
+            let Some(exit) = exit else {
+                lives.wait(key, child);
+                self.tell(SupervisorEvent::Started { child: name });
+                return;
+            };
+            lives.stops.remove(&key);
+            inner.forget(key, &name);
+            self.tell_end(name, exit, inner.machine.slot(key));
+            let is_over = inner.machine.slot(key).is_none_or(|slot| slot.state == SlotState::Ended);
+            is_over.then_some(child)
+        };
+        if let Some(child) = gone {
+            child.abandon();
         }
-        self.tell(SupervisorEvent::Ended { child: name, exit, again_in });
+    }
+
+    fn tell_end(&self, child: Arc<str>, exit: Exit, slot: Option<&Slot<Arc<dyn Child>>>) {
+        let again_in = slot.and_then(|slot| starts_in(slot.state, now()));
+        match &exit {
+            Exit::Normal if again_in.is_none() => info!(%child, "stopped"),
+            Exit::Normal | Exit::Failed { .. } | Exit::Killed => warn!(%child, %exit, ?again_in, "ended"),
+        }
+        self.tell(SupervisorEvent::Ended { child, exit, again_in });
+    }
+
+    /// Says to all children that nobody will start them, unless all is started anew.
+    fn abandon_children(&self) {
+        let children: Vec<_> = self.inner.lock().machine.slots().iter().map(|slot| Arc::clone(&slot.child)).collect();
+        for child in children {
+            child.abandon();
+        }
     }
 
     fn tell(&self, event: SupervisorEvent) {

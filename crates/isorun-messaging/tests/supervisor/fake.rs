@@ -1,6 +1,7 @@
 //! Children that do what a test wants them to.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -51,6 +52,7 @@ pub struct Fake {
     lives: Mutex<VecDeque<Life>>,
     now: Mutex<Life>,
     ended: watch::Sender<Option<Exit>>,
+    abandoned: AtomicU32,
 }
 
 pub fn failed() -> Exit {
@@ -65,12 +67,18 @@ impl Fake {
             lives: Mutex::new(lives.into_iter().collect()),
             now: Mutex::new(Life::Good),
             ended: watch::Sender::new(Some(Exit::Normal)),
+            abandoned: AtomicU32::new(0),
         })
     }
 
     /// Ends it from outside.
     pub fn end(&self, exit: Exit) {
         self.ended.send_replace(Some(exit));
+    }
+
+    /// How often it was said that nobody will start it again, while it did not run.
+    pub fn abandoned(&self) -> u32 {
+        self.abandoned.load(Ordering::Relaxed)
     }
 
     pub fn runs(&self) -> bool {
@@ -128,5 +136,10 @@ impl Child for Fake {
             let exit = ended.wait_for(Option::is_some).await.unwrap().clone();
             exit.unwrap()
         })
+    }
+
+    fn abandon(&self) {
+        assert!(!self.name.is_empty(), "broken when abandoned");
+        self.abandoned.fetch_add(u32::from(!self.runs()), Ordering::Relaxed);
     }
 }

@@ -299,6 +299,40 @@ async fn children_come_and_go_while_it_runs() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn children_are_abandoned_when_nobody_will_start_them_again_and_not_before() {
+    let log = Log::default();
+    let done = Fake::new("done", &log, [Life::EndsAfter(5, Exit::Normal)]);
+    let back = Fake::new("back", &log, [Life::EndsAfter(10, failed())]);
+    let late = Fake::new("late", &log, [Life::FailsToStart]);
+    let supervisor = Supervisor::new(options(Strategy::OneForOne))
+        .child("done", Arc::clone(&done) as Arc<dyn Child>, Restart::Transient)
+        .unwrap()
+        .child("back", Arc::clone(&back) as Arc<dyn Child>, Restart::Permanent)
+        .unwrap();
+    let mut events = supervisor.subscribe();
+    within(supervisor.start()).await.unwrap();
+    until(&mut events, |event| matches!(event, SupervisorEvent::Starting { restarts: 1, .. })).await;
+    until(&mut events, started("back")).await;
+    assert_eq!((done.abandoned(), back.abandoned()), (1, 0));
+    // One that waits for its next start when all are stopped.
+    supervisor.add("late", Arc::clone(&late) as Arc<dyn Child>, Restart::Permanent).unwrap();
+    until(&mut events, |event| matches!(event, SupervisorEvent::Ended { again_in: Some(_), .. })).await;
+    assert_eq!(late.abandoned(), 0);
+    within(supervisor.stop()).await;
+    assert!([&done, &back, &late].iter().all(|child| child.abandoned() > 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_supervisor_whose_own_task_breaks_has_ended_and_says_so() {
+    let log = Log::default();
+    let a = Fake::new("", &log, []);
+    let supervisor = supervisor(Strategy::OneForOne, &[("a", &a)]);
+    within(supervisor.start()).await.unwrap();
+    assert!(matches!(within(supervisor.stop()).await, Exit::Failed { .. }));
+    assert_eq!(supervisor.state(), LifecycleState::Stopped);
+}
+
+#[tokio::test(start_paused = true)]
 async fn as_many_children_as_there_may_be_and_no_more() {
     let log = Log::default();
     let a = Fake::new("a", &log, []);
