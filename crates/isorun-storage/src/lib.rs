@@ -31,8 +31,10 @@
 
 mod embedded;
 mod memory;
+mod nats;
 mod owner;
 mod quota;
 
 pub use embedded::{CACHE_BYTES, OpenError, QUEUE_BYTES_MAX, QUEUE_CHANGES_MAX, READS_MAX, RedbStorage};
 pub use memory::MemoryStorage;
+pub use nats::{NATS_ANSWER_MS_MAX, NatsStorage, NatsStorageError, NatsStorageOptions};

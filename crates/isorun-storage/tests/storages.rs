@@ -17,7 +17,7 @@ fn run(check: impl Future<Output = ()>) {
     runtime.block_on(async { tokio::time::timeout(LIMIT, check).await.expect("it hangs") });
 }
 
-/// Each check with each storage.
+/// Each check with each storage; that in NATS is left out where there is no server.
 macro_rules! checks {
     ($($check:ident),* $(,)?) => {
         mod memory {

@@ -34,6 +34,7 @@
 
 mod address;
 mod channel;
+mod connection;
 mod discover;
 mod ends;
 mod listener;
@@ -44,6 +45,7 @@ mod transport;
 
 pub use address::{NAME_BYTES_MAX, NatsAddress, NatsAddressError, NatsServer, PORT_DEFAULT};
 pub use channel::STATUS_MS;
+pub use connection::{NatsConnectError, NatsConnection};
 pub use discover::{PROVIDERS_MAX, Provider, discover};
 pub use ends::{FRESH_MS, WINDOW_BYTES, WINDOW_MESSAGES};
 pub use listener::{Announcement, BACKLOG_MAX, NatsListenError, NatsTransportListener};
