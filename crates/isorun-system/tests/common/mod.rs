@@ -1,6 +1,9 @@
 //! Starting guests with host components, through the runtime's public API.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub mod messenger;
+pub mod storage;
+
 use std::sync::Arc;
 
 use isorun_core::{Budget, Failure, Fault};
@@ -31,7 +34,7 @@ pub async fn try_start(wasm: impl AsRef<[u8]>, links: &[Link], budget: Budget) -
     try_start_as("app", wasm, links, budget).await
 }
 
-async fn try_start_as(
+pub async fn try_start_as(
     name: &str,
     wasm: impl AsRef<[u8]>,
     links: &[Link],
