@@ -34,7 +34,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("isorun-simulator-planted", &["isorun-core", "neopack", "neorpc-planted"]),
     // layer 3
     ("isorun-system", &["isorun-core", "isorun-security", "isorun-runtime"]),
-    ("isorun-nodes", &["isorun-core", "isorun-ledger", "isorun-runtime"]),
+    ("isorun-nodes", &["isorun-core", "isorun-ledger", "isorun-runtime", "neopack"]),
     // layer 4
     (
         "isorun",
