@@ -1,0 +1,427 @@
+//! Messages between the components of two nodes, over a way that can fail in every manner.
+
+mod common;
+
+use std::future::pending;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use common::*;
+use isorun_core::*;
+use isorun_messaging::*;
+
+/// What becomes of deliveries from now on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Weather {
+    Fine,
+    /// Nothing leaves.
+    NotSent,
+    /// Nothing leaves, since the other end declines.
+    Refused,
+    /// All arrives, and no word of it comes back.
+    Unknown,
+    /// It ran out of time there.
+    Deadline,
+    /// The other end fails.
+    Failed,
+    /// Nothing is heard, ever.
+    Silent,
+    /// The other end says nothing of the last message.
+    Short,
+    /// The other end says more than was asked.
+    Long,
+    /// All arrives, and no outcome comes back.
+    NoOutcome,
+    /// All arrives, and outcomes are never heard of.
+    SilentOutcome,
+}
+
+/// A way to another node, in memory.
+struct Way {
+    to: Arc<dyn Delivery>,
+    weather: Mutex<Weather>,
+    batches: Mutex<Vec<usize>>,
+}
+
+impl Way {
+    fn to(system: &ActorSystem) -> Arc<Self> {
+        let to = system.delivery(&PeerIdentity::Authenticated { name: "one".into() });
+        Arc::new(Self { to, weather: Mutex::new(Weather::Fine), batches: Mutex::default() })
+    }
+
+    fn set(&self, weather: Weather) {
+        *self.weather.lock().unwrap() = weather;
+    }
+
+    fn weather(&self) -> Weather {
+        *self.weather.lock().unwrap()
+    }
+
+    fn batches(&self) -> Vec<usize> {
+        self.batches.lock().unwrap().clone()
+    }
+}
+
+impl Delivery for Way {
+    fn deliver(
+        &self,
+        messages: Vec<ComponentMessage>,
+    ) -> BoxFuture<'_, Result<Vec<Result<(), MessagingError>>, Failure>> {
+        Box::pin(async move {
+            self.batches.lock().unwrap().push(messages.len());
+            let cause = || "rain".to_owned();
+            match self.weather() {
+                Weather::NotSent => return Err(Failure::NotSent { cause: cause() }),
+                Weather::Refused => return Err(Refusal::Overloaded { what: cause(), limit: 1 }.into()),
+                Weather::Silent => return pending().await,
+                _ => {}
+            }
+            let mut results = self.to.deliver(messages).await?;
+            match self.weather() {
+                Weather::Unknown => Err(Failure::Unknown { cause: cause() }),
+                Weather::Deadline => Err(Failure::Deadline { waited_ms: 1 }),
+                Weather::Failed => Err(Fault::OutOfFuel { limit: 1 }.into()),
+                Weather::Short => {
+                    results.pop();
+                    Ok(results)
+                }
+                Weather::Long => {
+                    results.push(Ok(()));
+                    Ok(results)
+                }
+                _ => Ok(results),
+            }
+        })
+    }
+
+    fn outcome(&self, id: CorrelationId, until: Instant) -> BoxFuture<'_, Result<RequestOutcome, Failure>> {
+        Box::pin(async move {
+            match self.weather() {
+                Weather::NoOutcome => Err(Failure::NotSent { cause: "rain".into() }),
+                Weather::SilentOutcome => pending().await,
+                _ => self.to.outcome(id, until).await,
+            }
+        })
+    }
+}
+
+/// Two nodes, of which the first reaches components `*/far/*` of the second.
+struct Nodes {
+    near: Stage,
+    far: Stage,
+    way: Arc<Way>,
+    seen: Seen,
+}
+
+fn far(name: &str) -> ComponentId {
+    ComponentId::new("demo", "far", name)
+}
+
+impl Nodes {
+    async fn new() -> Self {
+        Self::with(ActorSystemOptions::default(), ActorSystemOptions::default()).await
+    }
+
+    async fn with(near: ActorSystemOptions, other: ActorSystemOptions) -> Self {
+        let (near, there, seen) = (Stage::with(near), Stage::with(other), Seen::default());
+        let way = Way::to(&there.system);
+        near.system.route(ComponentPattern::parse("*/far/*").unwrap(), way.clone()).unwrap();
+        near.run("a", listener(&seen)).await;
+        Self { near, far: there, way, seen }
+    }
+
+    async fn add_far(&self, name: &str, script: Script) -> ComponentRef {
+        self.far.engine.script(&far(name), script);
+        self.far.system.add(ComponentSpec::new(far(name), "component")).await.unwrap()
+    }
+
+    async fn run_far(&self, name: &str, script: Script) -> ComponentRef {
+        let component = self.add_far(name, script).await;
+        component.start().await.unwrap();
+        component
+    }
+
+    fn send(&self, to: &str, payload: &'static str) -> Result<(), MessagingError> {
+        self.near.system.send(&id("a"), &far(to), payload.into())
+    }
+
+    fn request(&self, to: &str, payload: &'static str, ms: u64) -> Result<CorrelationId, MessagingError> {
+        self.near.system.request(&id("a"), &far(to), payload.into(), ms)
+    }
+
+    fn dead(&self) -> Vec<(DeadLetterReason, u64)> {
+        let letters = self.near.system.dead_letters();
+        let counted = DeadLetterReason::ALL.map(|reason| (reason, letters.count(reason)));
+        counted.into_iter().filter(|(_, count)| *count > 0).collect()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_and_answers_cross_in_their_order() {
+    let (nodes, there) = (Nodes::new().await, Seen::default());
+    nodes.run_far("b", listener(&there)).await;
+    nodes.run_far("echo", echo()).await;
+    let texts = ["one", "two", "three"];
+    for text in texts {
+        nodes.send("b", text).unwrap();
+    }
+    nodes.request("echo", "hello", 1_000).unwrap();
+    settle().await;
+    assert_eq!(there.all(), texts);
+    assert_eq!(nodes.seen.all(), ["replied hello"]);
+    assert_eq!(nodes.way.batches(), [4], "what is there together leaves together");
+    let outcome = nodes.near.system.ask(&id("x"), &far("echo"), "asked", 1_000).await;
+    assert_eq!(outcome_text(&outcome), "replied asked");
+    assert_eq!((nodes.near.system.stats().forwarded, nodes.far.system.stats().held), (5, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_failure_says_whether_the_request_may_have_arrived() {
+    use DeadLetterReason as Dead;
+    for (weather, heard, dead) in [
+        (Weather::Fine, "replied hello", vec![]),
+        (Weather::NotSent, "failed, may have arrived: false", vec![(Dead::NotSent, 2)]),
+        (Weather::Refused, "failed, may have arrived: false", vec![(Dead::NotSent, 2)]),
+        (Weather::Unknown, "failed, may have arrived: true", vec![(Dead::Unknown, 2)]),
+        (Weather::Deadline, "failed, may have arrived: true", vec![(Dead::Unknown, 2)]),
+        (Weather::Failed, "failed, may have arrived: true", vec![(Dead::Unknown, 2)]),
+        (Weather::Short, "failed, may have arrived: true", vec![(Dead::Unknown, 1)]),
+        (Weather::Long, "replied hello", vec![]),
+        (Weather::NoOutcome, "failed, may have arrived: true", vec![]),
+        (Weather::SilentOutcome, "failed: no answer came in time", vec![]),
+        (Weather::Silent, "failed: no answer came in time", vec![(Dead::Unknown, 2)]),
+    ] {
+        let nodes = Nodes::new().await;
+        let echo = nodes.run_far("echo", echo()).await;
+        nodes.way.set(weather);
+        nodes.send("echo", "one way").unwrap();
+        nodes.request("echo", "hello", 1_000).unwrap();
+        pass(1_000).await;
+        assert_eq!(nodes.seen.all(), [heard], "{weather:?}");
+        pass(30_000).await;
+        assert_eq!((nodes.dead(), nodes.seen.all().len()), (dead, 1), "{weather:?}");
+        let never_came = matches!(weather, Weather::NotSent | Weather::Refused | Weather::Silent);
+        assert_eq!(echo.usage().unwrap().calls, if never_came { 1 } else { 3 }, "{weather:?}: once, or not at all");
+        // What was sent before does not keep what is sent now.
+        nodes.way.set(Weather::Fine);
+        nodes.request("echo", "again", 1_000).unwrap();
+        settle().await;
+        assert_eq!(nodes.seen.all(), [heard, "replied again"], "{weather:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_other_node_refuses_is_told_message_by_message() {
+    let nodes = Nodes::new().await;
+    nodes.run_far("echo", echo()).await;
+    for to in ["nobody", "echo"] {
+        nodes.request(to, "hello", 1_000).unwrap();
+    }
+    nodes.send("nobody", "lost").unwrap();
+    settle().await;
+    let mut seen = nodes.seen.all();
+    seen.sort();
+    assert_eq!(seen, ["failed: there is no component `demo/far/nobody`", "replied hello"]);
+    assert_eq!(nodes.dead(), [(DeadLetterReason::Refused, 2)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_to_one_that_crashes_there_may_have_arrived() {
+    let nodes = Nodes::new().await;
+    let fragile = nodes.run_far("fragile", fragile()).await;
+    nodes.request("fragile", "crash", 1_000).unwrap();
+    settle().await;
+    assert_eq!(nodes.seen.all(), ["failed, may have arrived: true"]);
+    nodes.request("fragile", "waits", 1_000).unwrap();
+    settle().await;
+    fragile.start().await.unwrap();
+    settle().await;
+    assert_eq!(nodes.seen.all()[1], "replied waits");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outbox_that_is_full_refuses_at_once() {
+    let outbox = MailboxLimits { messages: 2, bytes: 100 };
+    let nodes = Nodes::with(ActorSystemOptions::default().outbox(outbox), ActorSystemOptions::default()).await;
+    nodes.run_far("echo", echo()).await;
+    nodes.way.set(Weather::Silent);
+    nodes.send("echo", "under way").unwrap();
+    settle().await;
+    nodes.send("echo", "waits").unwrap();
+    nodes.request("echo", "waits too", 1_000).unwrap();
+    assert_eq!(nodes.send("echo", ""), Err(MessagingError::QueueFull));
+    assert_eq!(nodes.request("echo", "", 1_000), Err(MessagingError::QueueFull));
+    nodes.way.set(Weather::Fine);
+    // The first batch is given up after its time; the request's is over by then, and it does not leave.
+    pass(1_000).await;
+    assert_eq!(nodes.seen.all(), ["failed: no answer came in time"]);
+    pass(30_000).await;
+    assert_eq!(nodes.way.batches(), [1, 1]);
+    assert_eq!(nodes.dead(), [(DeadLetterReason::Expired, 1), (DeadLetterReason::Unknown, 1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn batches_are_bounded_in_messages() {
+    let nodes = Nodes::new().await;
+    nodes.run_far("b", Script::default()).await;
+    for _ in 0..2 * BATCH_MESSAGES_MAX + 1 {
+        nodes.send("b", "").unwrap();
+    }
+    settle().await;
+    assert_eq!(nodes.way.batches(), [BATCH_MESSAGES_MAX, BATCH_MESSAGES_MAX, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_route_that_names_most_is_taken_and_a_component_here_comes_first() {
+    let (nodes, here) = (Nodes::new().await, Seen::default());
+    let (all, one) = (Way::to(&nodes.far.system), Way::to(&nodes.far.system));
+    nodes.near.system.route(ComponentPattern::everything(), all.clone()).unwrap();
+    nodes.near.system.route(ComponentPattern::parse("demo/far/x").unwrap(), one.clone()).unwrap();
+    let send = |to: ComponentId| nodes.near.system.send(&id("a"), &to, "".into()).unwrap();
+    send(far("x"));
+    send(far("y"));
+    send(id("elsewhere"));
+    nodes.near.run("b", listener(&here)).await;
+    send(id("b"));
+    settle().await;
+    assert_eq!([one.batches(), nodes.way.batches(), all.batches()], [[1], [1], [1]]);
+    assert_eq!(here.all().len(), 1);
+    assert!(nodes.near.system.unroute(&ComponentPattern::everything()));
+    assert!(!nodes.near.system.unroute(&ComponentPattern::everything()));
+    let sent = nodes.near.send("a", "elsewhere", "");
+    assert!(matches!(sent, Err(MessagingError::TargetNotFound { .. })), "{sent:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_a_route_that_is_taken_away_did_not_arrive() {
+    let nodes = Nodes::new().await;
+    nodes.way.set(Weather::Silent);
+    nodes.send("b", "under way").unwrap();
+    settle().await;
+    nodes.request("b", "waits", 100_000).unwrap();
+    let other = Way::to(&nodes.far.system);
+    nodes.near.system.route(ComponentPattern::parse("*/far/*").unwrap(), other.clone()).unwrap();
+    settle().await;
+    assert_eq!(nodes.seen.all(), ["failed, may have arrived: false"]);
+    nodes.send("b", "anew").unwrap();
+    pass(30_000).await;
+    assert_eq!(other.batches(), [1]);
+    assert_eq!(
+        nodes.dead(),
+        [(DeadLetterReason::NotSent, 1), (DeadLetterReason::Refused, 1), (DeadLetterReason::Unknown, 1)]
+    );
+}
+
+fn message(to: ComponentId) -> ComponentMessage {
+    ComponentMessage::new(ComponentId::new("other", "node", "0"), to, "hello")
+}
+
+fn request(to: ComponentId, n: u8, ms: u64) -> ComponentMessage {
+    let mut message = message(to);
+    message.correlation_id = Some(CorrelationId([n; 16]));
+    message.timeout_ms = Some(ms);
+    message
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_peer_makes_up_is_refused() {
+    let stage = Stage::new();
+    stage.run("a", echo()).await;
+    stage.system.route(ComponentPattern::everything(), Way::to(&stage.system)).unwrap();
+    let delivery = stage.system.delivery(&PeerIdentity::Anonymous { address: "far".into() });
+    let mut pretends = message(id("a"));
+    pretends.sender = id("a");
+    let mut no_id = message(id("a"));
+    no_id.sender = ComponentId::new("a/b", "\n", "");
+    let mut large = message(id("a"));
+    large.payload = MessagePayload::new(vec![0; MESSAGE_BYTES_MAX + 1]);
+    let mut no_time = request(id("a"), 1, 1);
+    no_time.timeout_ms = None;
+    let invalid =
+        [pretends, no_id, large, no_time, request(id("a"), 2, 0), request(id("a"), 3, REQUEST_TIMEOUT_MS_MAX + 1)];
+    for result in delivery.deliver(invalid.to_vec()).await.unwrap() {
+        assert!(matches!(result, Err(MessagingError::InvalidMessage { .. })), "{result:?}");
+    }
+    let results = delivery.deliver(vec![message(id("elsewhere"))]).await.unwrap();
+    assert!(matches!(results[..], [Err(MessagingError::TargetNotFound { .. })]), "it does not go on to another node");
+    let many = vec![message(id("a")); DELIVERED_MAX + 1];
+    assert!(matches!(delivery.deliver(many.clone()).await, Err(Failure::Refused(_))));
+    assert_eq!(delivery.deliver(many[1..].to_vec()).await.unwrap().len(), DELIVERED_MAX);
+    assert_eq!((stage.system.stats().held, stage.system.stats().refused_invalid), (0, 6));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outcome_is_given_once_to_the_peer_that_asked_and_for_a_time() {
+    let stage = Stage::new();
+    stage.run("echo", echo()).await;
+    let of = |name: &str| stage.system.delivery(&PeerIdentity::Authenticated { name: name.into() });
+    let (one, other) = (of("one"), of("other"));
+    let until = || (tokio::time::Instant::now() + Duration::from_secs(100)).into_std();
+    let asked = request(id("echo"), 1, 1_000);
+    assert_eq!(one.deliver(vec![asked.clone()]).await.unwrap(), [Ok(())]);
+    let again = one.deliver(vec![asked]).await.unwrap();
+    assert!(matches!(again[..], [Err(MessagingError::InvalidMessage { .. })]), "{again:?}");
+    settle().await;
+    assert!(other.outcome(CorrelationId([1; 16]), until()).await.is_err());
+    let outcome = of("one").outcome(CorrelationId([1; 16]), until()).await.unwrap();
+    assert_eq!(outcome_text(&outcome), "replied hello");
+    assert!(one.outcome(CorrelationId([1; 16]), until()).await.is_err());
+
+    one.deliver(vec![request(id("echo"), 2, 1_000)]).await.unwrap();
+    pass(8_000).await;
+    assert!(one.outcome(CorrelationId([2; 16]), until()).await.is_err(), "nobody came for it");
+    assert_eq!(stage.system.stats().held, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fetch_that_is_given_up_leaves_the_outcome_to_the_next() {
+    let stage = Stage::new();
+    let echo = stage.add("echo", echo()).await;
+    let peer = stage.system.delivery(&PeerIdentity::SameProcess);
+    peer.deliver(vec![request(id("echo"), 1, 10_000)]).await.unwrap();
+    let fetch = |ms: u64| {
+        let (peer, until) = (peer.clone(), tokio::time::Instant::now() + Duration::from_millis(ms));
+        async move { peer.outcome(CorrelationId([1; 16]), until.into_std()).await }
+    };
+    assert!(matches!(fetch(10).await, Err(Failure::Deadline { .. })));
+    let first = tokio::spawn(fetch(1_000));
+    settle().await;
+    let last = tokio::spawn(fetch(1_000));
+    settle().await;
+    assert!(matches!(first.await.unwrap(), Err(Failure::Unknown { .. })));
+    echo.start().await.unwrap();
+    assert_eq!(outcome_text(&last.await.unwrap().unwrap()), "replied hello");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_held_for_peers_is_bounded_in_number_and_bytes() {
+    let stage = Stage::with(ActorSystemOptions::default().held(3, 9));
+    stage.run("echo", echo()).await;
+    let peer = stage.system.delivery(&PeerIdentity::SameProcess);
+    let requests = (1..=4).map(|n| request(id("echo"), n, 1_000)).collect();
+    assert_eq!(peer.deliver(requests).await.unwrap(), [Ok(()), Ok(()), Ok(()), Err(MessagingError::QueueFull)]);
+    settle().await;
+    let until = Instant::now() + Duration::from_secs(1);
+    let outcome = peer.outcome(CorrelationId([2; 16]), until).await.unwrap();
+    assert_eq!(outcome_text(&outcome), "failed, may have arrived: true", "no room for a second answer");
+    let outcome = peer.outcome(CorrelationId([1; 16]), until).await.unwrap();
+    assert_eq!(outcome_text(&outcome), "replied hello");
+    assert_eq!(peer.deliver(vec![request(id("echo"), 4, 1_000)]).await.unwrap(), [Ok(())]);
+    settle().await;
+    let outcome = peer.outcome(CorrelationId([4; 16]), until).await.unwrap();
+    assert_eq!(outcome_text(&outcome), "replied hello");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_peers_may_deliver_is_what_is_granted() {
+    let grants = isorun_security::Grants::new()
+        .deliver(isorun_security::Audience::Named("one".into()), ComponentPattern::parse("demo/it/a").unwrap());
+    let stage = Stage::with(ActorSystemOptions::default().grants(grants));
+    stage.run("a", Script::default()).await;
+    stage.run("b", Script::default()).await;
+    for (name, to, allowed) in [("one", "a", true), ("one", "b", false), ("other", "a", false)] {
+        let peer = stage.system.delivery(&PeerIdentity::Authenticated { name: name.into() });
+        let results = peer.deliver(vec![message(id(to))]).await.unwrap();
+        assert_eq!(results[0].is_ok(), allowed, "{name} {to}: {results:?}");
+    }
+}
