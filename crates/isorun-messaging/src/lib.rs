@@ -14,6 +14,8 @@ mod ids;
 mod incoming;
 mod lifecycle;
 mod mailbox;
+#[cfg(test)]
+mod mailbox_model;
 mod options;
 mod requests;
 mod route;

@@ -166,3 +166,144 @@ impl Requests {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Debug, Clone)]
+    enum Op {
+        Open(u8, u64),
+        TakeBack(u8),
+        End(u8),
+        Forget(u8),
+        Cancel(u8),
+        Pass(u64),
+        SetTimer,
+        Close,
+        Reopen,
+    }
+
+    fn ops() -> impl Strategy<Value = Vec<Op>> {
+        let id = || 0..24_u8;
+        let op = prop_oneof![
+            8 => (id(), 0..50_u64).prop_map(|(id, ms)| Op::Open(id, ms)),
+            1 => id().prop_map(Op::TakeBack),
+            4 => id().prop_map(Op::End),
+            3 => id().prop_map(Op::Forget),
+            2 => id().prop_map(Op::Cancel),
+            3 => (0..20_u64).prop_map(Op::Pass),
+            2 => Just(Op::SetTimer),
+            1 => Just(Op::Close),
+            2 => Just(Op::Reopen),
+        ];
+        proptest::collection::vec(op, 0..300)
+    }
+
+    /// No id comes twice: each that ended in slot `n` is followed by another.
+    fn id_of(n: u8, serial: u8) -> CorrelationId {
+        CorrelationId::from_random([n, serial].repeat(8).try_into().unwrap())
+    }
+
+    proptest! {
+        /// The model is a map from each id to its deadline, while it is open, or to none.
+        #[test]
+        fn a_table_of_requests_does_as_its_model(ops in ops()) {
+            let target = ComponentId::new("a", "b", "c");
+            let start = Instant::now();
+            let at = |ms: u64| start + Duration::from_millis(ms);
+            let mut requests = Requests::new();
+            let (mut model, mut is_closed, mut now) = (BTreeMap::<u8, Option<u64>>::new(), false, 0);
+            let mut timer: Option<u64> = None;
+            let (mut counts, mut serials) = (RequestCounts::default(), [0_u8; 24]);
+            for op in ops {
+                if let Op::Open(n, _) = op
+                    && !model.contains_key(&n)
+                {
+                    serials[usize::from(n)] += 1;
+                }
+                let id = |n: u8| id_of(n, serials[usize::from(n)]);
+                match op {
+                    Op::Open(n, ms) => {
+                        let deadline = now + ms;
+                        let wanted = if is_closed {
+                            Err(NotOpened::Closed)
+                        } else if model.contains_key(&n) {
+                            Err(NotOpened::TooMany)
+                        } else {
+                            model.insert(n, Some(deadline));
+                            counts.opened += 1;
+                            Ok(timer.is_none_or(|timer| deadline < timer))
+                        };
+                        prop_assert_eq!(requests.open(id(n), target.clone(), at(deadline)), wanted);
+                    }
+                    Op::TakeBack(n) => {
+                        requests.take_back(id(n));
+                        counts.opened -= u64::from(model.remove(&n).is_some());
+                    }
+                    Op::End(n) => {
+                        let was_open = model.get_mut(&n).and_then(Option::take).is_some();
+                        counts.late_replies += u64::from(!was_open);
+                        prop_assert_eq!(requests.end(id(n)).is_some(), was_open);
+                    }
+                    Op::Forget(n) => prop_assert_eq!(requests.forget(id(n)), model.remove(&n).is_some()),
+                    Op::Cancel(n) => {
+                        let was_there = model.remove(&n).is_some();
+                        counts.cancelled += u64::from(was_there);
+                        prop_assert_eq!(requests.cancel(id(n)), was_there);
+                    }
+                    Op::Pass(ms) => {
+                        now += ms;
+                        let mut over = 0;
+                        while requests.expire(at(now)).is_some() {
+                            over += 1;
+                        }
+                        for deadline in model.values_mut() {
+                            if deadline.is_some_and(|deadline| deadline <= now) {
+                                *deadline = None;
+                                counts.timed_out += 1;
+                                over -= 1;
+                            }
+                        }
+                        prop_assert_eq!(over, 0);
+                    }
+                    Op::SetTimer => {
+                        timer = model.values().flatten().min().copied();
+                        prop_assert_eq!(requests.set_timer(), timer.map(at));
+                    }
+                    Op::Close => {
+                        requests.close();
+                        counts.cancelled += model.len() as u64;
+                        (is_closed, timer) = (true, None);
+                        model.clear();
+                    }
+                    Op::Reopen => {
+                        requests.reopen();
+                        is_closed = false;
+                    }
+                }
+                prop_assert_eq!(requests.len(), model.len());
+                prop_assert_eq!(requests.counts, counts);
+                prop_assert!(requests.deadlines.len() <= 2 * requests.table.len() + 24 + 17, "deadlines are let go");
+            }
+        }
+    }
+
+    #[test]
+    fn deadlines_of_requests_that_ended_do_not_add_up() {
+        let mut requests = Requests::new();
+        let target = ComponentId::new("a", "b", "c");
+        for _ in 0..10_000 {
+            let id = crate::ids::new_id().unwrap();
+            requests.open(id, target.clone(), Instant::now() + Duration::from_secs(3_600)).unwrap();
+            requests.end(id).unwrap();
+            assert!(requests.forget(id));
+        }
+        assert!(requests.deadlines.len() <= 20, "{}", requests.deadlines.len());
+    }
+}

@@ -1,5 +1,9 @@
 //! What a system has counted.
 
+use std::sync::Arc;
+
+use crate::cell::Cell;
+
 /// What became of messages and requests since the system was made, and what is there now.
 ///
 /// Of messages to components here, `accepted` is `handled`, dead letters, `queued_messages` and those in hand together.
@@ -46,9 +50,12 @@ pub struct MessagingStats {
     pub held: usize,
 }
 
-/// What those have counted that are not there any more.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Retired(pub(crate) MessagingStats);
+/// What those have counted that are not there any more, and those that are about to go.
+#[derive(Debug, Default)]
+pub(crate) struct Retired {
+    pub(crate) counts: MessagingStats,
+    pub(crate) leaving: Vec<Arc<Cell>>,
+}
 
 impl MessagingStats {
     /// Adds up what is counted for ever.

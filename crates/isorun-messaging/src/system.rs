@@ -128,7 +128,12 @@ impl ActorSystem {
     /// Takes a component away: it is stopped, gracefully if it can be, what waits for it becomes dead letters, and the
     /// engine lets it go. Whether there was one.
     pub async fn remove(&self, id: &ComponentId) -> bool {
-        let Some(cell) = self.inner.cells.write().remove(id) else { return false };
+        let cell = {
+            let mut retired = self.inner.shared.retired.lock();
+            let Some(cell) = self.inner.cells.write().remove(id) else { return false };
+            retired.leaving.push(Arc::clone(&cell));
+            cell
+        };
         // Its own task ends it, whatever becomes of this future.
         cell.mark_removed();
         let end = Removal { shared: Arc::clone(&self.inner.shared), cell };
@@ -268,7 +273,9 @@ impl Drop for Removal {
     fn drop(&mut self) {
         self.cell.tell_to_stop(0);
         self.cell.let_go();
-        self.shared.retired.lock().0.add_counts(&stats_of(&self.cell));
+        let mut retired = self.shared.retired.lock();
+        retired.leaving.retain(|cell| !Arc::ptr_eq(cell, &self.cell));
+        retired.counts.add_counts(&stats_of(&self.cell));
     }
 }
 
@@ -424,16 +431,17 @@ impl Inner {
 
     fn retire_route(&self, route: &Route) {
         route.close();
-        self.shared.retired.lock().0.add_counts(&route_stats(route));
+        self.shared.retired.lock().counts.add_counts(&route_stats(route));
     }
 
     fn stats(&self) -> MessagingStats {
-        let mut stats = self.shared.retired.lock().0;
+        let retired = self.shared.retired.lock();
+        let mut stats = retired.counts;
         for route in self.routes.read().iter() {
             stats.add_counts(&route_stats(route));
         }
         let cells: Vec<_> = self.cells.read().values().cloned().collect();
-        for cell in &cells {
+        for cell in cells.iter().chain(&retired.leaving) {
             stats.add_counts(&stats_of(cell));
             let queued = cell.mailbox.queued();
             stats.queued_messages += queued.messages;
