@@ -329,13 +329,12 @@ impl<C> Machine<C> {
         self.slots.iter().position(|slot| slot.state == SlotState::Created)
     }
 
-    /// One at a time and in order, once nobody is being stopped.
+    /// One at a time and in order, once nobody is being stopped; who is to be was told so before this is asked.
     fn next_in_order(&self, now: Instant) -> Option<usize> {
         let mut first = None;
         for (at, slot) in self.slots.iter().enumerate() {
             match slot.state {
                 SlotState::Starting { .. } | SlotState::Stopping => return None,
-                SlotState::Running { .. } if slot.fate != Fate::Stay => return None,
                 SlotState::Created | SlotState::Waiting { .. } => first = first.or(Some(at)),
                 SlotState::Running { .. } | SlotState::Ended => {}
             }

@@ -248,6 +248,8 @@ impl Outside {
             self.take(&Step::Child(0, Ending::Well));
         }
         assert!(self.end.is_some(), "it did not end: {:#?}", self.machine);
+        let is_down = |slot: &Slot<()>| matches!(slot.state, SlotState::Ended | SlotState::Created);
+        assert!(self.machine.slots().iter().all(is_down), "{:#?}", self.machine);
         assert_eq!(self.machine.poll(self.now + Duration::from_secs(3_600)), None);
     }
 }
