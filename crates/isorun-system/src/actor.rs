@@ -1,10 +1,12 @@
-//! What components that live are given: `isorun:actor/host-messaging` and `isorun:actor/host-services`.
+//! What components that live are given: `isorun:actor/host-messaging`, `isorun:actor/host-services` and
+//! `isorun:actor/storage`.
 //!
 //! One host component of each kind serves a whole node. Which component calls
 //! is known from its store, whose name is the component's id.
 
 mod messaging;
 mod services;
+mod storage;
 mod wire;
 
 use isorun_core::ComponentId;
@@ -12,6 +14,7 @@ use isorun_runtime::HostState;
 
 pub use messaging::ActorMessaging;
 pub use services::{ActorServices, COMPONENTS_LISTED_MAX};
+pub use storage::ActorStorage;
 
 /// The component whose store this is.
 struct Myself(ComponentId);

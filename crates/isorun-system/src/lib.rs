@@ -75,7 +75,7 @@ mod sockets;
 mod state;
 mod wasi;
 
-pub use actor::{ActorMessaging, ActorServices, COMPONENTS_LISTED_MAX};
+pub use actor::{ActorMessaging, ActorServices, ActorStorage, COMPONENTS_LISTED_MAX};
 pub use dir::{WasiDir, WasiDirError};
 pub use kv::{BYTES_MAX, ENTRIES_MAX, ENTRY_BYTES, Entry, InMemoryKv, KvError};
 pub use log::{
