@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use isorun_core::{ComponentId, Storage, StorageError, StorageQuota, StorageUsage};
-use isorun_storage::RedbStorage;
+use isorun_storage::{OpenError, RedbStorage};
 use proptest::prelude::Rng;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
@@ -139,6 +139,10 @@ fn run_and_kill(file: &Path, steps: &[u64], until: u64) -> [Option<u64>; TASKS] 
             panic!("it ended by itself: {why}");
         }
         heard += u64::from(hear(&line));
+    }
+    if heard > 0 {
+        // It has the file, and nobody else.
+        assert!(matches!(RedbStorage::open(file), Err(OpenError::InUse { .. })));
     }
     process.0.kill().unwrap();
     let mut rest = String::new();

@@ -70,7 +70,8 @@ struct Shared {
 impl RedbStorage {
     /// Opens the file, or makes it, readable and writable by this user alone.
     ///
-    /// The whole file is read once, so that damage is found now and not later: the time grows with its size.
+    /// The whole file is read once, so that damage is found now and not later: the time grows with its size, and the thread
+    /// waits for it.
     ///
     /// # Errors
     /// [`OpenError`], which says what to do.

@@ -15,17 +15,25 @@ use redb::{BackendError, StorageBackend};
 use super::file::{Kept, open_database};
 use super::*;
 
-/// A file on a disk that does so many more writes and syncs, and then none.
+/// A file on a disk that does so many more writes and syncs, and then none; and has room up to some byte of the file.
 #[derive(Debug)]
 struct Disk {
     file: FileBackend,
     left: Arc<AtomicU64>,
+    room: Arc<AtomicU64>,
 }
 
 impl Disk {
-    fn use_up(&self) -> io::Result<()> {
+    fn use_up(&self, end: u64) -> io::Result<()> {
         let used = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
-        used.map(drop).map_err(|_| io::Error::from(io::ErrorKind::StorageFull))
+        if used.is_err() {
+            return Err(io::Error::other("the disk is gone"));
+        }
+        // What lies before that has its place already.
+        if end > self.room.load(Ordering::SeqCst) {
+            return Err(io::Error::from(io::ErrorKind::StorageFull));
+        }
+        Ok(())
     }
 }
 
@@ -39,17 +47,17 @@ impl StorageBackend for Disk {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.use_up()?;
+        self.use_up(len)?;
         self.file.set_len(len)
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.use_up()?;
+        self.use_up(0)?;
         self.file.sync_data()
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.use_up()?;
+        self.use_up(offset + data.len() as u64)?;
         self.file.write(offset, data)
     }
 
@@ -68,15 +76,19 @@ impl StorageBackend for Disk {
 
 const MANY: u64 = u64::MAX;
 
-fn over_a_disk(path: &Path) -> (RedbStorage, Arc<AtomicU64>) {
-    let left = Arc::new(AtomicU64::new(MANY));
-    let (path, of_disk) = (path.to_owned(), Arc::clone(&left));
+/// What the disk still does, and its room.
+type Limits = (Arc<AtomicU64>, Arc<AtomicU64>);
+
+fn over_a_disk(path: &Path) -> (RedbStorage, Limits) {
+    let limits: Limits = (Arc::new(AtomicU64::new(MANY)), Arc::new(AtomicU64::new(MANY)));
+    let (path, of_disk) = (path.to_owned(), limits.clone());
     let kept = Kept::open(Box::new(move || {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).unwrap();
-        let disk = Disk { file: FileBackend::new(file).unwrap(), left: Arc::clone(&of_disk) };
+        let (left, room) = of_disk.clone();
+        let disk = Disk { file: FileBackend::new(file).unwrap(), left, room };
         open_database(&path, |builder| builder.create_with_backend(disk))
     }));
-    (RedbStorage::over(kept.unwrap()).unwrap(), left)
+    (RedbStorage::over(kept.unwrap()).unwrap(), limits)
 }
 
 fn value(round: u64) -> Bytes {
@@ -87,7 +99,7 @@ fn value(round: u64) -> Bytes {
 #[tokio::test]
 async fn a_disk_that_fails_at_any_moment_tears_nothing_and_comes_back() {
     let folder = tempfile::tempdir().unwrap();
-    let (storage, left) = over_a_disk(&folder.path().join("file"));
+    let (storage, (left, _)) = over_a_disk(&folder.path().join("file"));
     let owner = ComponentId::parse("demo/kv/0").unwrap();
     let quota = StorageQuota::default();
     let (mut unavailable, mut unknown) = (0, 0);
@@ -119,19 +131,46 @@ async fn a_disk_that_fails_at_any_moment_tears_nothing_and_comes_back() {
 }
 
 #[tokio::test]
-async fn on_a_full_disk_everything_is_still_read() {
+async fn on_a_full_disk_everything_is_still_read_and_with_room_all_goes_on() {
     let folder = tempfile::tempdir().unwrap();
-    let (storage, left) = over_a_disk(&folder.path().join("file"));
+    let file = folder.path().join("file");
+    let (storage, (_, room)) = over_a_disk(&file);
+    let owner = ComponentId::parse("demo/kv/0").unwrap();
+    storage.set(&owner, "first", value(1), StorageQuota::default()).await.unwrap();
+    room.store(std::fs::metadata(&file).unwrap().len(), Ordering::SeqCst);
+    let mut stored = 0;
+    let error = loop {
+        match storage.set(&owner, &stored.to_string(), value(2), StorageQuota::default()).await {
+            Ok(()) => stored += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(&error, StorageError::Unavailable { .. }), "{error}");
+    let refused = storage.set(&owner, "another", value(2), StorageQuota::default()).await;
+    assert!(matches!(refused, Err(StorageError::Unavailable { .. })), "{refused:?}");
+    assert_eq!(storage.get(&owner, "first").await, Ok(Some(value(1))));
+    for key in 0..stored {
+        assert_eq!(storage.get(&owner, &key.to_string()).await, Ok(Some(value(2))));
+    }
+    assert_eq!(storage.usage(&owner).await.unwrap().keys, stored + 1);
+    room.store(MANY, Ordering::SeqCst);
+    storage.set(&owner, "another", value(2), StorageQuota::default()).await.unwrap();
+    assert_eq!(storage.usage(&owner).await.unwrap().keys, stored + 2);
+}
+
+#[tokio::test]
+async fn a_disk_that_is_gone_is_an_error_until_it_is_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (storage, (left, _)) = over_a_disk(&folder.path().join("file"));
     let owner = ComponentId::parse("demo/kv/0").unwrap();
     storage.set(&owner, "k", value(1), StorageQuota::default()).await.unwrap();
     left.store(0, Ordering::SeqCst);
     for _ in 0..3 {
         let error = storage.set(&owner, "k", value(2), StorageQuota::default()).await.unwrap_err();
         assert!(matches!(error, StorageError::Unavailable { .. } | StorageError::Unknown { .. }), "{error}");
+        let refused = storage.get(&owner, "k").await;
+        assert!(matches!(refused, Err(StorageError::Unavailable { .. })), "{refused:?}");
     }
-    let refused = storage.get(&owner, "k").await;
     left.store(MANY, Ordering::SeqCst);
-    // Opening it again wants to write a little, so that it may have to wait for that too.
-    assert!(matches!(&refused, Ok(Some(_)) | Err(StorageError::Unavailable { .. })), "{refused:?}");
     assert_eq!(storage.get(&owner, "k").await, Ok(Some(value(1))));
 }
