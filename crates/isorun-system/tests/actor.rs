@@ -303,7 +303,7 @@ async fn who_sleeps_holds_up_nobody_else() {
             number(&other, "list", &[]).await;
         }
     };
-    let options = CallOptions { deadline_ms: 3_600_000, ..CallOptions::default() };
+    let options = CallOptions { deadline_ms: 3_600_000 };
     tokio::select! {
         woken = sleeper.exec("sleep", &[Val::U64(3_000_000)], options) => panic!("{woken:?}"),
         () = works => {}

@@ -101,9 +101,10 @@ impl ActorMessaging {
         Ok(messenger.cancel_request(myself(cx.data())?, id))
     }
 
+    /// How it went with each target, in their order.
     fn broadcast(
         &self,
-        mut cx: Cx<'_>,
+        cx: Cx<'_>,
         targets: &WasmList<WasmStr>,
         payload: &Payload,
     ) -> wasmtime::Result<Vec<Result<(), Refusal>>> {
@@ -111,17 +112,26 @@ impl ActorMessaging {
         if wanted > TARGETS_TOLD_MAX {
             return Err(wasmtime::format_err!("a broadcast to {wanted} targets, {BROADCAST_TARGETS_MAX} are allowed"));
         }
-        let all = |error: MessagingError| Ok(vec![Err(Refusal::from(error)); wanted]);
-        if wanted > BROADCAST_TARGETS_MAX {
-            return all(invalid(format!("{wanted} targets, {BROADCAST_TARGETS_MAX} are allowed")));
+        match self.send_to_all(cx, targets, payload) {
+            Ok(went) => Ok(went.into_iter().map(|went| went.map_err(Refusal::from)).collect()),
+            Err(Stop::Refused(error)) => Ok(vec![Err(error.into()); wanted]),
+            Err(Stop::Trap(error)) => Err(error),
         }
+    }
+
+    fn send_to_all(
+        &self,
+        mut cx: Cx<'_>,
+        targets: &WasmList<WasmStr>,
+        payload: &Payload,
+    ) -> Result<Vec<Result<(), MessagingError>>, Stop> {
+        let wanted = targets.len();
+        if wanted > BROADCAST_TARGETS_MAX {
+            return Err(invalid(format!("{wanted} targets, {BROADCAST_TARGETS_MAX} are allowed")).into());
+        }
+        // One look at all of them, so that they share the engine's limit for a host call.
         let targets = targets.iter(&mut cx)?.collect::<wasmtime::Result<Vec<_>>>()?;
-        let prepared = || Ok((self.messenger()?, payload.read(&cx)?));
-        let (messenger, payload) = match prepared() {
-            Ok(prepared) => prepared,
-            Err(Stop::Refused(error)) => return all(error),
-            Err(Stop::Trap(error)) => return Err(error),
-        };
+        let (messenger, payload) = (self.messenger()?, payload.read(&cx)?);
         let mut ids = Vec::with_capacity(wanted);
         let mut refused = Vec::with_capacity(wanted);
         for target in &targets {
@@ -131,20 +141,18 @@ impl ActorMessaging {
                     refused.push(None);
                 }
                 Err(Stop::Refused(error)) => refused.push(Some(error)),
-                Err(Stop::Trap(error)) => return Err(error),
+                Err(trap) => return Err(trap),
             }
         }
         let mut went = messenger.broadcast(myself(cx.data())?, &ids, payload).into_iter();
-        let unsaid = || MessagingError::DeliveryFailed {
-            may_have_arrived: true,
-            reason: "nothing was said of this target".into(),
-        };
-        let outcome = |refused: Option<MessagingError>| match refused {
-            Some(error) => Err(error.into()),
-            None => went.next().unwrap_or_else(|| Err(unsaid())).map_err(Refusal::from),
-        };
-        Ok(refused.into_iter().map(outcome).collect())
+        let mut next = || went.next().unwrap_or_else(|| Err(unsaid()));
+        Ok(refused.into_iter().map(|refused| refused.map_or_else(&mut next, Err)).collect())
     }
+}
+
+/// Of a target that the messenger gave no outcome for.
+fn unsaid() -> MessagingError {
+    MessagingError::DeliveryFailed { may_have_arrived: true, reason: "nothing was said of this target".into() }
 }
 
 impl fmt::Debug for ActorMessaging {
