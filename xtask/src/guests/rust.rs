@@ -8,6 +8,7 @@ use crate::{Outcome, process};
 
 /// The guests: the package's name in `guests/rust`, its WIT and its world.
 const GUESTS: &[(&str, &str, &str)] = &[
+    ("rust-doubler", "wit/actor.wit", "component"),
     ("rust-kv-app", "wit/kv.wit", "app"),
     ("rust-kv-provider", "wit/kv.wit", "provider"),
     ("rust-rle", "guests/wit/rle.wit", "rle"),
