@@ -6,6 +6,9 @@ use std::path::Path;
 use bytes::Bytes;
 use isorun_runtime::{ReadError, read_component};
 
+use crate::ComponentExecutionError;
+use crate::componentize::componentize;
+
 /// What bytes seem to be, by their beginning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -115,6 +118,28 @@ impl WasmArtifact {
     #[must_use]
     pub fn origin(&self) -> &str {
         &self.origin
+    }
+
+    /// A component around a core module that exports the functions of one of the [shapes](crate::NodeShape) under their
+    /// own names, with a `memory`; a component is given back as it is.
+    ///
+    /// Of which world in `wit/processing-node.wit` the module is, its exports say, or the module itself where a bindings
+    /// generator wrote it in. One whose `process` takes bytes wants a `cabi_realloc` too.
+    ///
+    /// # Errors
+    /// [`NotComponentized`](ComponentExecutionError::NotComponentized) with what is in the way, and
+    /// [`NotAComponent`](ComponentExecutionError::NotAComponent) for what is no core module either.
+    pub fn componentize(&self) -> Result<Self, ComponentExecutionError> {
+        match self.kind {
+            ArtifactKind::Component => Ok(self.clone()),
+            ArtifactKind::CoreModule => match componentize(&self.bytes) {
+                Ok(bytes) => Ok(Self::new(bytes, self.origin.clone())),
+                Err(why) => Err(ComponentExecutionError::NotComponentized { origin: self.origin.clone(), why }),
+            },
+            kind @ (ArtifactKind::Text | ArtifactKind::Garbage) => {
+                Err(ComponentExecutionError::NotAComponent { origin: self.origin.clone(), kind })
+            }
+        }
     }
 
     /// What they seem to be.

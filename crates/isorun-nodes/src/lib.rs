@@ -37,6 +37,7 @@
 #![forbid(unsafe_code)]
 
 mod artifact;
+mod componentize;
 mod error;
 mod executor;
 mod factory;
