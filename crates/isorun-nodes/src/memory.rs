@@ -11,3 +11,6 @@ mod outline;
 
 pub(crate) use self::accessor::{AT, PUT, READ, SIZE};
 pub(crate) use self::append::append;
+
+#[cfg(test)]
+mod tests;
