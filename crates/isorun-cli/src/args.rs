@@ -7,6 +7,7 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use isorun::issue::{CA_DAYS_DEFAULT, DAYS_MAX, NODE_DAYS_DEFAULT};
+use isorun::nodes::{INPUT_BYTES_MAX, NodeOptions};
 use isorun::{
     ATTEMPTS_MAX, Access, Audience, Balance, Budget, Capability, Mount, NodeName, OnFailure, Serving, WasiFeature,
 };
@@ -68,6 +69,7 @@ pub enum Command {
     Run(RunArgs),
     Serve(ServeArgs),
     Call(CallArgs),
+    Pipe(PipeArgs),
     Inspect(InspectArgs),
     Check(CheckArgs),
     Compile(CompileArgs),
@@ -87,7 +89,7 @@ impl Command {
             Self::Call(args) => Some(&args.keys),
             Self::Inspect(args) => Some(&args.keys),
             Self::Check(args) => Some(&args.keys),
-            Self::Compile(_) | Self::Cert(_) | Self::Demo | Self::Completion(_) => None,
+            Self::Pipe(_) | Self::Compile(_) | Self::Cert(_) | Self::Demo | Self::Completion(_) => None,
         }
     }
 }
@@ -200,6 +202,92 @@ pub struct CallArgs {
 
     #[command(flatten)]
     pub keys: KeyArgs,
+}
+
+/// Streams standard input through components that turn bytes into bytes, to standard output
+///
+/// A node is a component that exports `process: func(input: list<u8>) -> result<list<u8>, string>`, or one of the older
+/// shapes in which a host writes to its memory; --explain says which was found. Several nodes are a chain: each takes
+/// what the one before it gave, and all of them work at once.
+///
+/// A node takes its input whole. Unless said otherwise that is all of standard input, up to 20 MiB, in one call; what is
+/// longer, or should come out before its end, is cut by --chunk, --lines or --frames, and each piece is one call of each
+/// node. Pieces stay in order. What came before a piece that fails has been written; nothing of it or after it is.
+#[derive(Debug, Args)]
+#[command(after_help = help::PIPE)]
+pub struct PipeArgs {
+    /// The nodes, in the order in which the bytes go through them
+    #[arg(value_name = "NODE.wasm", required = true)]
+    pub nodes: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub cut: CutArgs,
+
+    /// The function to call, like `encode` or `demo:rle/codec#encode`; once for all nodes, or once for each [default:
+    /// process]
+    #[arg(long, value_name = "NAME")]
+    pub function: Vec<String>,
+
+    /// Gives each piece fresh instances of the nodes, so that none remembers what it saw before
+    #[arg(long)]
+    pub fresh: bool,
+
+    /// Says on standard error how each node is called, and why so
+    #[arg(long)]
+    pub explain: bool,
+
+    #[command(flatten)]
+    pub grants: GrantArgs,
+    #[command(flatten)]
+    pub budget: NodeBudgetArgs,
+}
+
+/// How standard input is cut.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Pieces")]
+#[group(multiple = false)]
+pub struct CutArgs {
+    /// Cuts standard input every SIZE bytes, up to 20 MiB, like 1MiB; what the pieces become is written in one
+    ///
+    /// For nodes to which it makes no difference where their input is cut, and for formats whose parts can stand one
+    /// after the other, as run-length encoding's or gzip's.
+    #[arg(long, value_name = "SIZE", value_parser = chunk)]
+    pub chunk: Option<usize>,
+
+    /// Cuts standard input into lines
+    ///
+    /// A node gets each without its newline, which is written again behind what becomes of it.
+    #[arg(long)]
+    pub lines: bool,
+
+    /// Standard input and output are frames: a length of 4 bytes, little-endian, and so many bytes
+    #[arg(long)]
+    pub frames: bool,
+}
+
+/// How a stream is cut into what nodes take whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    Whole,
+    Chunks(usize),
+    Lines,
+    Frames,
+}
+
+impl CutArgs {
+    pub fn cut(&self) -> Cut {
+        match self.chunk {
+            Some(bytes) => Cut::Chunks(bytes),
+            None if self.lines => Cut::Lines,
+            None if self.frames => Cut::Frames,
+            None => Cut::Whole,
+        }
+    }
+}
+
+fn chunk(text: &str) -> Result<usize, String> {
+    let bytes = usize::try_from(units::bytes(text)?).ok().filter(|bytes| (1..=INPUT_BYTES_MAX).contains(bytes));
+    bytes.ok_or_else(|| format!("`{text}` is no size of a piece: 1 to {INPUT_BYTES_MAX} bytes, like 1MiB"))
 }
 
 /// Shows what a component imports and exports, or what an instance or a host offers
@@ -474,6 +562,38 @@ impl BudgetArgs {
 
     fn of_any(&self, default: Budget) -> Budget {
         Budget {
+            max_memory_bytes: self.memory.unwrap_or(default.max_memory_bytes),
+            wall_ms: self.timeout.unwrap_or(default.wall_ms),
+            ..default
+        }
+    }
+}
+
+/// What a node may use. More than an instance: its values are as large as values may be.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Budgets")]
+pub struct NodeBudgetArgs {
+    /// Fuel for each call of a node [default: 1_000_000_000_000]
+    ///
+    /// About one unit an instruction.
+    #[arg(long, value_name = "N", value_parser = units::fuel)]
+    pub fuel: Option<u64>,
+
+    /// Linear memory of each node, like 64MiB or 1GiB [default: 256MiB]
+    #[arg(long, value_name = "SIZE", value_parser = units::bytes)]
+    pub memory: Option<u64>,
+
+    /// Time for each call of a node, like 500ms or 5m [default: 1m]
+    #[arg(long, value_name = "TIME", value_parser = units::milliseconds)]
+    pub timeout: Option<u64>,
+}
+
+impl NodeBudgetArgs {
+    pub fn budget(&self) -> Budget {
+        let default = NodeOptions::BUDGET;
+        Budget {
+            fuel: self.fuel.unwrap_or(default.fuel),
+            fuel_tree: self.fuel.unwrap_or(default.fuel_tree),
             max_memory_bytes: self.memory.unwrap_or(default.max_memory_bytes),
             wall_ms: self.timeout.unwrap_or(default.wall_ms),
             ..default

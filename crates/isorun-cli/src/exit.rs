@@ -3,8 +3,10 @@
 use std::fmt;
 use std::path::Path;
 
+use isorun::nodes::ComponentExecutionError;
 use isorun::{
-    CallError, Failure, Fault, InstantiateError, LinkError, LoadError, Refusal, RegisterError, StartError, names_match,
+    CallError, Failure, Fault, InstantiateError, LinkError, LoadError, Refusal, RegisterError, StartError,
+    how_to_grant, names_match,
 };
 
 use crate::hint;
@@ -194,6 +196,46 @@ impl Failed {
         }
     }
 
+    /// A node that can't be, or that did not give an output; `name` is the node, and the piece that it had.
+    pub fn node(name: &str, error: &ComponentExecutionError) -> Self {
+        use ComponentExecutionError as E;
+        let failed = |code| Self::new(code, error.to_string());
+        let failed = match error {
+            E::NotAComponent { .. } | E::Load { .. } | E::MemoryOutOfReach { .. } | E::NotComponentized { .. } => {
+                // The file is in the text.
+                return failed(FAILED).kind("load");
+            }
+            E::NoKnownShape { .. } | E::Streams { .. } => return failed(USAGE),
+            E::Ambiguous { .. } | E::NoSuchFunction { .. } => {
+                return failed(USAGE).hint("`--function NAME` says which to call");
+            }
+            E::NotLinked { cause, .. } => {
+                let mut cause = cause.clone();
+                if let LinkError::Missing { missing, .. } = &mut *cause {
+                    for missing in missing {
+                        missing.hint = missing.interface.as_deref().and_then(how_to_grant);
+                    }
+                }
+                Self::new(LINK, cause.to_string())
+            }
+            E::Start { fault, .. } => Self::fault(fault, error),
+            E::Guest { function, message } => {
+                Self::new(FAILED, format!("`{function}` says: {}", shortened(message))).kind("guest")
+            }
+            E::MemoryAccessFailed { .. } => failed(FAILED).kind("memory-access"),
+            E::Trap { .. } => failed(TRAP),
+            E::Limit { which, .. } => match which.as_str() {
+                "fuel" => failed(FAILED).kind("out-of-fuel").hint("`--fuel N` gives more"),
+                "max_memory_bytes" => failed(FAILED).kind("out-of-memory").hint("`--memory SIZE` gives more"),
+                "wall_ms" => Self::late(error),
+                _ => failed(FAILED).hint("smaller pieces give smaller outputs: `--chunk SIZE`"),
+            },
+            E::Failed { failure, .. } => Self::failure(failure, error),
+            _ => failed(FAILED),
+        };
+        failed.at(name)
+    }
+
     /// Time that ran out.
     pub fn late(error: &impl fmt::Display) -> Self {
         Self::new(DEADLINE, error.to_string()).hint(LONGER)
@@ -229,6 +271,18 @@ fn how_to_link(error: &LinkError) -> Option<String> {
         _ => None,
     }
 }
+
+/// A guest's own words, as long as anybody reads.
+fn shortened(message: &str) -> String {
+    let end = message.char_indices().nth(GUEST_WORDS_MAX).map_or(message.len(), |(at, _)| at);
+    let (start, rest) = message.split_at(end);
+    // Its lines are no lines of ours.
+    let start = start.replace('\n', "\\n");
+    if rest.is_empty() { start } else { format!("{start}.. (and {} bytes more)", rest.len()) }
+}
+
+/// Longest error of a guest that is shown, in characters.
+const GUEST_WORDS_MAX: usize = 1_000;
 
 const LONGER: &str = "`--timeout TIME` gives longer";
 

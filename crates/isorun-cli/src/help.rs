@@ -119,8 +119,27 @@ macro_rules! examples {
     ($($line:literal)+) => {
         concat!("Examples:\n", $("  ", $line, "\n",)+ "\n", exit_codes!())
     };
+    ($($line:literal)+ ; pipe) => {
+        concat!("Examples:\n", $("  ", $line, "\n",)+ "\n", piped!(), "\n\n", exit_codes!())
+    };
     ($($line:literal)+ ; output) => {
         concat!("Examples:\n", $("  ", $line, "\n",)+ "\n", output!(), "\n\n", exit_codes!())
+    };
+}
+
+/// What comes out of `pipe`; a macro, so that it can be a part of other texts.
+macro_rules! piped {
+    () => {
+        "\
+Output:
+  Standard output has what the last node gave, and nothing else. Of a failure
+  standard error says which node it was, and which piece, with the bytes of
+  standard input it came from; with -o json it is one line
+    {\"error\": {\"kind\": KIND, \"text\": TEXT}}
+  where KIND is usage, load, link, guest (the node's own error), memory-access
+  (it pointed at memory that it does not have), trap, deadline, out-of-fuel,
+  out-of-memory, interrupted, terminated, or failed. Whoever reads standard
+  output may go at any time: then isorun ends too, with 0."
     };
 }
 
@@ -131,6 +150,7 @@ pub const ISORUN: &str = examples! {
     "isorun serve kv.wasm --listen tcp://127.0.0.1:7000"
     "isorun run app.wasm --link '*=tcp://127.0.0.1:7000/kv' --invoke 'run(40)'"
     "isorun call tcp://127.0.0.1:7000/kv 'demo:kv/store#get(\"k\")'"
+    "isorun pipe rle.wasm unrle.wasm < in > same"
 };
 
 pub const RUN: &str = examples! {
@@ -159,6 +179,15 @@ pub const CALL: &str = examples! {
     "isorun call tcp://127.0.0.1:7000/kv 'demo:kv/store@0.1.0#get(\"k\")' -o json"
     "isorun call unix:///tmp/kv.sock#kv 'demo:kv/store#clear()'"
     ; output
+};
+
+pub const PIPE: &str = examples! {
+    "isorun pipe rle.wasm < in > out"
+    "isorun pipe rle.wasm unrle.wasm < in > same"
+    "isorun pipe rle.wasm --chunk 1MiB < large.bin > large.rle"
+    "isorun pipe rle.wasm --lines < in > lines.rle"
+    "isorun pipe rle.wasm --explain --memory 1GiB --timeout 5m < in > out"
+    ; pipe
 };
 
 pub const INSPECT: &str = examples! {
@@ -205,7 +234,8 @@ mod tests {
 
     #[test]
     fn no_line_is_wrapped_at_80_columns() {
-        let ends = [ISORUN, RUN, SERVE, CALL, INSPECT, CHECK, COMPILE, CERT, DEMO, COMPLETION].map(|text| (text, 0));
+        let ends =
+            [ISORUN, RUN, SERVE, CALL, PIPE, INSPECT, CHECK, COMPILE, CERT, DEMO, COMPLETION].map(|text| (text, 0));
         for (text, indent) in
             ends.into_iter().chain([LINK, ON_FAILURE, IDEMPOTENT, ATTEMPTS, BALANCE, ALLOW].map(|text| (text, INDENT)))
         {

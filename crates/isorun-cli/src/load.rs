@@ -71,6 +71,19 @@ pub async fn described_with(
     if alone && !grants.dirs.is_empty() && !imports.iter().any(imported) {
         tracing::warn!("the component does not import {FILESYSTEM}: --dir gives it nothing");
     }
+    with_dirs(builder, grants)
+}
+
+/// What is granted on the command line of a component without links.
+pub fn granted_alone(
+    runtime: &Runtime,
+    component: &LoadedComponent,
+    grants: &GrantArgs,
+) -> Result<InstanceBuilder, Failed> {
+    with_dirs(runtime.builder(component).wasi(granted(Wasi::inert(), grants)?), grants)
+}
+
+fn with_dirs(mut builder: InstanceBuilder, grants: &GrantArgs) -> Result<InstanceBuilder, Failed> {
     for (at, dir) in grants.dirs.iter().enumerate() {
         if let Some(other) = grants.dirs[..at].iter().find(|other| other.guest == dir.guest) {
             let (first, second, guest) = (other.host.display(), dir.host.display(), dir.guest.display());

@@ -38,6 +38,7 @@ mod keys;
 mod load;
 mod monitor;
 mod nats;
+mod pipe;
 mod place;
 mod run;
 mod secret;
@@ -113,6 +114,7 @@ fn start(cli: Cli, terminal: &Terminal) -> Result<u8, Failed> {
             Command::Run(args) => signals.or(run::run(args, terminal, &compiling)).await,
             Command::Serve(args) => serve::serve(args, terminal, &compiling, &mut signals).await,
             Command::Call(args) => signals.or(call::call(args, terminal)).await,
+            Command::Pipe(args) => signals.or(pipe::pipe(args, terminal, &compiling)).await,
             Command::Inspect(args) => signals.or(inspect::inspect(args, terminal)).await,
             Command::Check(args) => signals.or(check::check(args, terminal, &compiling)).await,
             Command::Compile(args) => signals.or(compiling::compile(args, terminal, &compiling)).await,
@@ -142,7 +144,7 @@ impl Log {
         let wanted = std::env::var("ISORUN_LOG").ok().filter(|wanted| !wanted.is_empty());
         let filter = cli.global.log_level.as_deref().or(wanted.as_deref()).unwrap_or(match cli.command {
             // That an instance lost its state is news to who serves it; here it ends anyway, and the error says why.
-            Command::Run(_) => "warn,isorun_runtime::instance=error",
+            Command::Run(_) | Command::Pipe(_) => "warn,isorun_runtime::instance=error",
             _ => "warn",
         });
         // What isorun says of a NATS server is enough, unless the client library's own lines are asked for.

@@ -522,6 +522,34 @@ impl InstanceBuilder {
         })
     }
 
+    /// What each import of this description is linked to, for whoever runs the component otherwise than as an instance:
+    /// as a processing node, with [`WasmProcessorFactory::links`](isorun_nodes::WasmProcessorFactory::links).
+    ///
+    /// Nothing is bound or checked by it.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
+    /// use isorun::nodes::{WasmArtifact, WasmProcessorFactory};
+    /// use isorun::{Runtime, Wasi};
+    ///
+    /// let runtime = Runtime::new()?;
+    /// let module = runtime.load_module(&WasmArtifact::read("guests/prebuilt/unrle.wasm")?)?;
+    /// let granted = runtime.builder(module.component()).wasi(Wasi::inert().clocks());
+    /// let node = WasmProcessorFactory::new().links(granted.links()?).build(&module).await?;
+    /// assert_eq!(node.execute(b"\x03a\x01b").await?, b"aaab");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`InstantiateError::NotGranted`].
+    pub fn links(&self) -> Result<Vec<Link>, InstantiateError> {
+        self.permitted()?;
+        Ok(self.resolved())
+    }
+
     fn resolved(&self) -> Vec<Link> {
         let mut links: Vec<Link> = self.links.iter().map(|pending| self.target(pending)).collect();
         links.extend(self.rest_of_wasi());

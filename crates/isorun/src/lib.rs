@@ -66,12 +66,14 @@ pub use isorun_runtime::prescan::COMPONENT_BYTES_MAX;
 pub use isorun_runtime::wasmtime::component::Val;
 pub use isorun_runtime::{
     CACHE_BYTES_MAX, CACHE_ENTRY_BYTES_MAX, CacheError, CallError, CallOptions, Codec, CodecPlan, CompileCounts,
-    CompiledCache, EngineOptions, GuestExit, HostState, InstanceCounts, IsorunCtx, LinkError, LinkFailure, LoadError,
-    LoadedComponent, OnFailure, POOLED_MEMORY_BYTES_MAX, PlanSide, ReadError, Selector, Serving, StartError,
+    CompiledCache, EngineOptions, GuestExit, HostState, InstanceCounts, IsorunCtx, Link, LinkError, LinkFailure,
+    LoadError, LoadedComponent, OnFailure, POOLED_MEMORY_BYTES_MAX, PlanSide, ReadError, Selector, Serving, StartError,
     SystemComponent, UnknownPolicy, introspect, read_component, wasmtime,
 };
 pub use isorun_security::{Access, Audience, Capability, Decision, Grants, Mount, Request, WasiFeature};
-pub use isorun_system::{Entry, InMemoryKv, KvError, LogLevel, LogLine, Logger, Wasi, WasiDir, WasiDirError};
+pub use isorun_system::{
+    Entry, InMemoryKv, KvError, LogLevel, LogLine, Logger, Wasi, WasiDir, WasiDirError, how_to_grant,
+};
 pub use isorun_tls::{CredentialFiles, Credentials, CredentialsError, NameError, NodeName, issue};
 pub use isorun_transport_local::{FrameCounter, LocalChannelTransport};
 pub use isorun_transport_nats::{

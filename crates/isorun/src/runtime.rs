@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use isorun_core::{Directory, Failure, Listener, PeerIdentity};
+use isorun_nodes::{ComponentExecutionError, LoadedModule, WasmArtifact};
 use isorun_rpc::{Balance, Peer, PeerOptions, PeerPool, RemoteGroup, ServeOptions};
 use isorun_runtime::{CompileCounts, EngineOptions, LoadError, LoadedComponent, Offer, WasmtimeEngine};
 use isorun_security::{Audience, Capability};
@@ -88,6 +89,32 @@ impl Runtime {
     /// [`LoadError`], which says what the bytes are instead, or which limit they exceed.
     pub fn load(&self, bytes: impl Into<Bytes>) -> Result<LoadedComponent, LoadError> {
         LoadedComponent::parse(&self.shared.engine, bytes)
+    }
+
+    /// As [`load`](Self::load), for a component that is to be run as a processing node: bytes in, bytes out.
+    ///
+    /// A [`WasmProcessorFactory`](isorun_nodes::WasmProcessorFactory) makes nodes of it, as many as one likes. What they
+    /// import is linked as [`InstanceBuilder::links`] says.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
+    /// use isorun::Runtime;
+    /// use isorun::nodes::{WasmArtifact, WasmProcessorFactory};
+    ///
+    /// let runtime = Runtime::new()?;
+    /// let module = runtime.load_module(&WasmArtifact::read("guests/prebuilt/rle.wasm")?)?;
+    /// let node = WasmProcessorFactory::new().build(&module).await?;
+    /// assert_eq!(node.execute(b"aaab").await?, b"\x03a\x01b");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ComponentExecutionError::NotAComponent`] and [`ComponentExecutionError::Load`].
+    pub fn load_module(&self, artifact: &WasmArtifact) -> Result<LoadedModule, ComponentExecutionError> {
+        LoadedModule::load(&self.shared.engine, artifact)
     }
 
     /// How often its engine compiled, and how often it did not have to.
