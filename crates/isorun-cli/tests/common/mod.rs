@@ -1,9 +1,9 @@
 //! The real binary, run within bounds: no child outlives its test, and no test waits for ever.
 #![allow(dead_code)] // Each test program uses a part of it.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -161,6 +161,91 @@ fn plain(command: &mut Command) {
 /// Runs the command to its end.
 pub fn isorun<S: AsRef<str>>(args: &[S]) -> Done {
     Running::start(args).end()
+}
+
+/// How a command ended that was given bytes.
+#[derive(Debug)]
+pub struct Fed {
+    pub code: Option<i32>,
+    pub out: Vec<u8>,
+    pub err: String,
+}
+
+impl Fed {
+    /// Checks all that can be seen of an end: code, standard output, and words on standard error.
+    #[track_caller]
+    pub fn check(&self, code: i32, out: &[u8], err: &[&str]) {
+        assert_eq!(self.code, Some(code), "{}", self.err);
+        assert!(self.out == out, "{} bytes that are not the {} expected; {}", self.out.len(), out.len(), self.err);
+        assert!(!err.is_empty() || self.err.is_empty(), "{}", self.err);
+        for words in err {
+            assert!(self.err.contains(words), "`{words}` is missing in:\n{}", self.err);
+        }
+    }
+}
+
+/// Runs the command to its end with that on its standard input.
+pub fn fed<S: AsRef<str>>(args: &[S], input: impl Into<Vec<u8>>) -> Fed {
+    let input = input.into();
+    let mut piped = Piped::start(args);
+    let mut stdin = piped.stdin.take().unwrap();
+    let mut stdout = piped.stdout.take().unwrap();
+    // It need not take all of it.
+    std::thread::spawn(move || stdin.write_all(&input));
+    let out = std::thread::spawn(move || {
+        let mut out = Vec::new();
+        stdout.read_to_end(&mut out).map(|_| out)
+    });
+    let (code, err) = piped.end();
+    Fed { code, out: within(move || out.join().unwrap().unwrap()), err }
+}
+
+/// The command with pipes that the test writes and reads itself; killed when this is dropped.
+pub struct Piped {
+    child: Child,
+    pub stdin: Option<ChildStdin>,
+    pub stdout: Option<ChildStdout>,
+    stderr: Option<ChildStderr>,
+}
+
+impl Piped {
+    pub fn start<S: AsRef<str>>(args: &[S]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_isorun"));
+        plain(command.args(args.iter().map(AsRef::as_ref)));
+        let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        Self { child, stdin, stdout, stderr }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for its end; its code, and what it wrote to standard error.
+    pub fn end(mut self) -> (Option<i32>, String) {
+        drop((self.stdin.take(), self.stdout.take()));
+        let mut stderr = self.stderr.take().unwrap();
+        let err = within(move || {
+            let mut err = String::new();
+            stderr.read_to_string(&mut err).unwrap();
+            err
+        });
+        (self.child.wait().unwrap().code(), err)
+    }
+}
+
+impl Drop for Piped {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Does what may wait for a child, and fails where that takes for ever.
+pub fn within<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (sender, receiver) = sync_channel(1);
+    std::thread::spawn(move || sender.send(work()));
+    receiver.recv_timeout(LIMIT).unwrap()
 }
 
 fn lines(pipe: Option<impl Read + Send + 'static>) -> Receiver<String> {
