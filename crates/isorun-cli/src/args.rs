@@ -204,11 +204,11 @@ pub struct CallArgs {
     pub keys: KeyArgs,
 }
 
-/// Streams standard input through components that turn bytes into bytes, to standard output
+/// Streams standard input through components that turn bytes into bytes
 ///
-/// A node is a component that exports `process: func(input: list<u8>) -> result<list<u8>, string>`, or one of the older
-/// shapes in which a host writes to its memory; --explain says which was found. Several nodes are a chain: each takes
-/// what the one before it gave, and all of them work at once.
+/// A node is a component that exports `process: func(input: list<u8>) -> result<list<u8>, string>`, or has one of
+/// two other shapes, of offsets and of pointers; --explain says which was found. Several nodes are a chain: each takes what
+/// the one before it gave, and all of them work at once.
 ///
 /// A node takes its input whole. Unless said otherwise that is all of standard input, up to 20 MiB, in one call; what is
 /// longer, or should come out before its end, is cut by --chunk, --lines or --frames, and each piece is one call of each
@@ -220,13 +220,17 @@ pub struct PipeArgs {
     #[arg(value_name = "NODE.wasm", required = true)]
     pub nodes: Vec<PathBuf>,
 
-    #[command(flatten)]
-    pub cut: CutArgs,
-
     /// The function to call, like `encode` or `demo:rle/codec#encode`; once for all nodes, or once for each [default:
     /// process]
     #[arg(long, value_name = "NAME")]
     pub function: Vec<String>,
+
+    /// Wraps a node that is a core module as a component, if it exports what a node does
+    ///
+    /// Its world is the one it names itself, as bindings generators have it do, or the one of isorun:processing whose functions
+    /// it exports. A component stays as it is.
+    #[arg(long)]
+    pub componentize: bool,
 
     /// Gives each piece fresh instances of the nodes, so that none remembers what it saw before
     #[arg(long)]
@@ -236,6 +240,8 @@ pub struct PipeArgs {
     #[arg(long)]
     pub explain: bool,
 
+    #[command(flatten)]
+    pub cut: CutArgs,
     #[command(flatten)]
     pub grants: GrantArgs,
     #[command(flatten)]

@@ -187,6 +187,7 @@ pub const PIPE: &str = examples! {
     "isorun pipe rle.wasm --chunk 1MiB < large.bin > large.rle"
     "isorun pipe rle.wasm --lines < in > lines.rle"
     "isorun pipe rle.wasm --explain --memory 1GiB --timeout 5m < in > out"
+    "isorun pipe core.wasm --componentize < in > out"
     ; pipe
 };
 

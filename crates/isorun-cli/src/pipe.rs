@@ -11,10 +11,10 @@ use std::io::{self, BufReader, BufWriter, ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use isorun::Runtime;
 use isorun::nodes::{
     Choice, INPUT_BYTES_MAX, LoadedModule, NodeState, WasmArtifact, WasmProcessorFactory, WitNodeExecutor,
 };
+use isorun::{Runtime, WasiFeature};
 use serde_json::json;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -94,6 +94,10 @@ async fn stages(runtime: &Runtime, args: &PipeArgs, terminal: &Terminal) -> Resu
             args.function.len()
         )));
     }
+    if args.grants.wasi.contains(&WasiFeature::Stdio) {
+        return Err(Failed::usage("--wasi stdio: standard input and output are what goes through the nodes")
+            .hint("`isorun run NODE.wasm --wasi stdio --invoke CALL` shows what a guest prints"));
+    }
     let mut loaded: Vec<(&PathBuf, LoadedModule)> = Vec::new();
     let mut stages = Vec::new();
     for (at, file) in args.nodes.iter().enumerate() {
@@ -103,7 +107,7 @@ async fn stages(runtime: &Runtime, args: &PipeArgs, terminal: &Terminal) -> Resu
         };
         let module = match loaded.iter().find(|(other, _)| *other == file) {
             Some((_, module)) => module.clone(),
-            None => module(runtime, file)?,
+            None => module(runtime, args, file)?,
         };
         let function = args.function.get(at).or(args.function.first());
         let factory = factory(runtime, args, &module, function)?;
@@ -119,10 +123,13 @@ async fn stages(runtime: &Runtime, args: &PipeArgs, terminal: &Terminal) -> Resu
     Ok(stages)
 }
 
-fn module(runtime: &Runtime, file: &Path) -> Result<LoadedModule, Failed> {
+fn module(runtime: &Runtime, args: &PipeArgs, file: &Path) -> Result<LoadedModule, Failed> {
     let unread = |error| Failed::unread(format!("cannot read `{}`: {error}", file.display()));
     let name = || format!("`{}`", file.display());
-    let artifact = WasmArtifact::read(file).map_err(unread)?;
+    let mut artifact = WasmArtifact::read(file).map_err(unread)?;
+    if args.componentize {
+        artifact = artifact.componentize().map_err(|error| Failed::node(&name(), &error))?;
+    }
     runtime.load_module(&artifact).map_err(|error| Failed::node(&name(), &error))
 }
 

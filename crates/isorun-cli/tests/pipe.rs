@@ -252,12 +252,26 @@ fn what_is_no_component_is_refused_before_anything_is_read() {
 }
 
 #[test]
+fn a_core_module_is_a_node_once_it_is_wrapped() {
+    let folder = Folder::new();
+    let (core, rle_wasm) = (folder.wat("core"), prebuilt("rle"));
+    fed(&["pipe", &core], b"aab").check(1, b"", &["is a core module, not a component", "`--componentize`"]);
+    fed(&["pipe", &core, "--componentize"], b"aab").check(0, b"aab", &[]);
+    // What is a component already stays as it is.
+    fed(&["pipe", &rle_wasm, &core, "--componentize"], b"aab").check(0, &rle(b"aab"), &[]);
+    let other = folder.file("other.wasm", wat::parse_str("(module (func (export \"run\")))").unwrap());
+    fed(&["pipe", &other, "--componentize"], b"").check(1, b"", &["can't be made a component", "it exports run"]);
+}
+
+#[test]
 fn what_a_node_imports_is_granted() {
     let folder = Folder::new();
     let random = wat::parse_str(RANDOM).unwrap();
     let random = folder.file("random.wasm", random);
     fed(&["pipe", &random], b"").check(3, b"", &["wasi:random/random@0.2.12", "grant it with `--wasi random`"]);
     fed(&["pipe", &random, "--wasi", "random"], b"same").check(0, b"same", &[]);
+    // What a guest prints must not get among the bytes.
+    fed(&["pipe", &random, "--wasi", "random,stdio"], b"").check(2, b"", &["--wasi stdio"]);
 }
 
 /// Draws a number, and gives its input back.

@@ -9,7 +9,9 @@ use common::{Done, Folder, Running, isorun, prebuilt};
 /// The guests under the names that people would give them.
 fn folder() -> Folder {
     let folder = Folder::new();
-    for (name, guest) in [("app", "kv-app"), ("kv", "kv-provider"), ("files", "fs-app")] {
+    let guests =
+        [("app", "kv-app"), ("kv", "kv-provider"), ("files", "fs-app"), ("rle", "rle"), ("pointers", "rle-pointers")];
+    for (name, guest) in guests {
         folder.file(&format!("{name}.wasm"), std::fs::read(prebuilt(guest)).unwrap());
     }
     for guest in ["trap", "spin", "hog", "counter", "counter-app", "wasi-clocks", "panics"] {
@@ -19,6 +21,7 @@ fn folder() -> Folder {
     folder.file("core.wasm", b"\0asm\x01\0\0\0");
     folder.file("picture.wasm", b"\x89PNG\r\n\x1a\n");
     folder.file("empty.wasm", b"");
+    folder.file("in.bin", b"aaa\n\xff\n");
     folder.file("other.wasm", wat::parse_str(OTHER).unwrap());
     folder
 }
@@ -45,7 +48,7 @@ fn told(folder: &Folder, line: &str) -> String {
 fn helps() {
     insta::assert_snapshot!("help", isorun(&["--help"]).out);
     insta::assert_snapshot!("help-short", isorun(&["-h"]).out);
-    for command in ["run", "serve", "call", "inspect", "check", "compile", "demo", "completion"] {
+    for command in ["run", "serve", "call", "pipe", "inspect", "check", "compile", "demo", "completion"] {
         insta::assert_snapshot!(format!("help-{command}"), isorun(&[command, "--help"]).out);
     }
 }
@@ -97,6 +100,15 @@ fn errors() {
         "run panics.wasm --invoke 'run()'",
         "run trap.wasm -o json --invoke 'run()'",
         "-o json run app.wasm --invoke 'rum(40)'",
+        // What is no node, or does not process its input.
+        "pipe app.wasm",
+        "pipe core.wasm",
+        "pipe no-such.wasm",
+        "pipe rle.wasm --function encode",
+        "pipe rle.wasm --chunk 1TB",
+        "pipe rle.wasm --lines --frames",
+        "pipe rle.wasm pointers.wasm --lines --explain < in.bin",
+        "pipe rle.wasm --fuel 1 < in.bin",
     ];
     let text: String = lines.iter().map(|line| told(&folder, line)).collect();
     insta::assert_snapshot!(text);
