@@ -3,6 +3,7 @@
 //! The table of what is loaded is locked to look something up and never while a guest runs; each component has its own lock,
 //! which a call holds until it ends. See `docs/adr/0034-stores-of-live-components.md`.
 
+mod expected;
 mod lifecycle;
 mod live;
 mod shared;

@@ -187,11 +187,22 @@ mod tests {
     }
 
     #[test]
-    fn a_component_a_core_module_and_garbage_are_told_apart() {
+    fn a_component_a_core_module_and_garbage_are_told_apart_each_with_its_remedy() {
         let loader = InMemoryComponentLoader::new();
-        let told = |bytes: &[u8]| loader.validate(bytes).unwrap_err().to_string();
+        let told = |bytes: &[u8], parts: [&str; 2]| {
+            let told = loader.validate(bytes).unwrap_err();
+            assert!(matches!(told, WasmError::InvalidComponent { cause: Some(_), .. }), "{told:?}");
+            assert!(parts.iter().all(|part| told.to_string().contains(part)), "{told}");
+        };
         assert_eq!(loader.validate(&wat::parse_str("(component)").unwrap()), Ok(()));
-        assert!(told(&wat::parse_str("(module)").unwrap()).contains("core module"));
-        assert!(told(b"garbage").contains("this is text"));
+        told(&wat::parse_str("(module)").unwrap(), ["core module", "wasm-tools component new"]);
+        told(&wat::parse_str("(module)").unwrap(), ["core module", "isorun pipe --componentize"]);
+        told(b" (module)", ["WebAssembly text", "wasm-tools parse"]);
+        told(b"garbage", ["this is text", "build for wasm32-wasip2"]);
+        told(b"\xff\xfe", ["data of another kind", "build for wasm32-wasip2"]);
+        told(b"\x1f\x8b\x08", ["gzip", "unpack it"]);
+        told(b"", ["an empty file", "make it again"]);
+        let component = wat::parse_str("(component (core module))").unwrap();
+        told(&component[..component.len() - 1], ["damaged", "at byte"]);
     }
 }

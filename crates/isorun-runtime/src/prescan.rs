@@ -78,12 +78,13 @@ pub enum PrescanError {
     /// Not WebAssembly at all.
     #[error("this is {what}, not a WebAssembly component")]
     NotWasm {
-        /// What the first bytes look like.
+        /// What the first bytes look like, and what to do about it.
         what: &'static str,
     },
     /// A core module, which has no typed imports and exports.
     #[error(
-        "this is a core module, not a component: make it one with `wasm-tools component new`, or build for wasm32-wasip2"
+        "this is a core module, not a component: make it one with `wasm-tools component new`, or build for wasm32-wasip2; \
+         `isorun pipe --componentize` takes one whose exports are a node's"
     )]
     CoreModule,
     /// Damaged.
@@ -170,21 +171,23 @@ fn bound(what: &'static str, found: usize, limit: usize) -> Result<(), PrescanEr
 /// What a file that is no WebAssembly seems to be.
 fn look(bytes: &[u8]) -> &'static str {
     match bytes {
-        [] => "an empty file",
-        [0x7f, b'E', b'L', b'F', ..] => "a native program or library (ELF)",
-        [0xcf, 0xfa, 0xed, 0xfe, ..] | [0xfe, 0xed, 0xfa, 0xcf, ..] => "a native program (Mach-O)",
-        [b'M', b'Z', ..] => "a Windows program",
-        [b'P', b'K', 3, 4, ..] => "a ZIP archive",
-        [0x1f, 0x8b, ..] => "gzip data",
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => "zstd data",
-        [b'#', b'!', ..] => "a script",
-        [b'!', b'<', b'a', b'r', b'c', b'h', b'>', ..] => "a static library",
+        [] => "an empty file (its build or its copy failed: make it again)",
+        [0x7f, b'E', b'L', b'F', ..] => "a native program or library (ELF; build it for wasm32-wasip2)",
+        [0xcf, 0xfa, 0xed, 0xfe, ..] | [0xfe, 0xed, 0xfa, 0xcf, ..] => {
+            "a native program (Mach-O; build it for wasm32-wasip2)"
+        }
+        [b'M', b'Z', ..] => "a Windows program (build it for wasm32-wasip2)",
+        [b'P', b'K', 3, 4, ..] => "a ZIP archive (unpack it)",
+        [0x1f, 0x8b, ..] => "gzip data (unpack it)",
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => "zstd data (unpack it)",
+        [b'#', b'!', ..] => "a script (a component is what a build for wasm32-wasip2 makes)",
+        [b'!', b'<', b'a', b'r', b'c', b'h', b'>', ..] => "a static library (build it for wasm32-wasip2)",
         _ => match std::str::from_utf8(&bytes[..bytes.len().min(512)]) {
-            Ok(text) if text.trim_start().starts_with("(component") || text.trim_start().starts_with(";;") => {
+            Ok(text) if ["(component", "(module", ";;"].iter().any(|start| text.trim_start().starts_with(start)) => {
                 "WebAssembly text (`wasm-tools parse` makes it a component)"
             }
-            Ok(_) => "text",
-            Err(_) => "data of another kind",
+            Ok(_) => "text (a component is what a build for wasm32-wasip2 makes)",
+            Err(_) => "data of another kind (a component is what a build for wasm32-wasip2 makes)",
         },
     }
 }

@@ -1,11 +1,12 @@
 //! Where a component's exports are that the host calls, or what it has instead.
 
 use isorun_core::{ComponentConfig, WasmError};
+use isorun_ledger::Difference;
 use wasmtime::Store;
 use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Instance, Lift, Lower, TypedFunc};
 
-use super::LIFECYCLE;
 use super::types::{CallbackIn, ConfigIn, ErrorOut, HealthReportOut, MessageIn, MetadataOut, PayloadOut};
+use super::{LIFECYCLE, expected};
 use crate::HostState;
 use crate::linker::{LinkedComponent, matching};
 
@@ -31,12 +32,20 @@ pub(super) enum NoLifecycle {
         /// What it exports.
         exports: Vec<String>,
     },
-    /// It has the interface, and not all of its functions.
-    #[error("its `{interface}` has no function `{function}`")]
-    NoFunction {
+    /// It has the interface, and in it are not the functions that the host calls.
+    #[error(
+        "its `{interface}` is not what the host calls; in the host (here) and in the component (there):\n{difference}"
+    )]
+    Differs {
         /// As it exports it.
         interface: String,
-        /// The one that is missing.
+        /// Every mismatch, with its path.
+        difference: Difference,
+    },
+    /// The compiled code has no such function.
+    #[error("bug in isorun: no `{function}` in the compiled code")]
+    NoFunction {
+        /// Which one.
         function: &'static str,
     },
 }
@@ -49,21 +58,25 @@ fn listed(exports: &[String]) -> String {
 }
 
 /// Finds the interface among a component's exports, in any version that serves ours.
-pub(super) async fn find(linked: &LinkedComponent) -> Lifecycle {
+pub(super) fn find(linked: &LinkedComponent) -> Lifecycle {
     let ledger = linked.component().ledger();
     let compiled = linked.pre.component();
-    let exported = matching(ledger, Some(LIFECYCLE)).and_then(|interface| interface.name.clone());
-    let place = exported.and_then(|name| compiled.get_export_index(None, &*name).map(|index| (name, index)));
-    let Some((interface, parent)) = place else {
+    let exported =
+        matching(ledger, Some(LIFECYCLE)).and_then(|interface| interface.name.as_deref().zip(Some(interface)));
+    let Some((name, interface)) = exported else {
         let exports = ledger.exports.iter().flat_map(|export| match &export.name {
             Some(name) => vec![name.clone()],
             None => export.functions.iter().map(|function| function.name.clone()).collect(),
         });
         return Err(NoLifecycle::NotExported { exports: exports.collect() });
     };
+    if let Some(difference) = expected::difference(&ledger.types, interface) {
+        return Err(NoLifecycle::Differs { interface: name.into(), difference });
+    }
+    let parent = compiled.get_export_index(None, name);
     let place = |function: &'static str| {
-        let index = compiled.get_export_index(Some(&parent), function);
-        index.ok_or_else(|| NoLifecycle::NoFunction { interface: interface.clone(), function })
+        let index = parent.as_ref().and_then(|parent| compiled.get_export_index(Some(parent), function));
+        index.ok_or(NoLifecycle::NoFunction { function })
     };
     Ok(ExportIndices {
         initialize: place("initialize")?,

@@ -38,7 +38,7 @@ impl SharedComponent {
     /// # Errors
     /// [`WasmError::InvalidComponent`] with what it exports instead.
     pub(super) fn lifecycle(&self) -> Result<&ExportIndices, WasmError> {
-        self.linked()?.lifecycle.as_ref().map_err(|missing| WasmError::invalid(missing.to_string()))
+        self.linked()?.lifecycle.as_ref().map_err(|none| WasmError::invalid(none.to_string()).caused_by(none.clone()))
     }
 
     fn linked(&self) -> Result<&Linked, WasmError> {
@@ -50,7 +50,7 @@ impl SharedComponent {
         let parsed = off_thread(move || LoadedComponent::parse(&owned, bytes)).await?;
         let component = parsed.map_err(|error| WasmError::invalid(error.to_string()).caused_by(error))?;
         let component = link(&component, &self.links, &[]).await.map_err(not_linked)?;
-        let lifecycle = super::lifecycle::find(&component).await;
+        let lifecycle = super::lifecycle::find(&component);
         Ok(Linked { component, lifecycle })
     }
 }

@@ -92,8 +92,14 @@ fn types_inside_types_are_refused_before_anybody_reads_them() {
 #[test]
 fn a_core_module_text_and_garbage_are_told_apart() {
     assert_eq!(prescan(&wat::parse_str("(module)").unwrap()), Err(PrescanError::CoreModule));
-    assert_eq!(prescan(b""), Err(PrescanError::NotWasm { what: "an empty file" }));
-    assert_eq!(prescan(b"hello"), Err(PrescanError::NotWasm { what: "text" }));
+    assert_eq!(
+        prescan(b""),
+        Err(PrescanError::NotWasm { what: "an empty file (its build or its copy failed: make it again)" })
+    );
+    assert_eq!(
+        prescan(b"hello"),
+        Err(PrescanError::NotWasm { what: "text (a component is what a build for wasm32-wasip2 makes)" })
+    );
     assert!(matches!(prescan(b"\0asm"), Err(PrescanError::Damaged { .. })));
     assert!(matches!(prescan(b"\0asm\x0d\0\x01\0\xff\xff\xff"), Err(PrescanError::Damaged { .. })));
 }

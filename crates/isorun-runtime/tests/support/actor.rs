@@ -1,11 +1,13 @@
-//! `guests/wat/actor.wat`, and an engine for it.
+//! `guests/wat/actor.wat`, and an engine for it; not every test uses all of it.
+#![allow(dead_code)]
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use isorun_core::{
-    Budget, ComponentConfig, ComponentHandle, ComponentId, ComponentMessage, MessagePayload, RuntimeEngine, WasmError,
+    Budget, ComponentConfig, ComponentHandle, ComponentId, ComponentMessage, Fault, MessagePayload, RuntimeEngine,
+    WasmError,
 };
 use isorun_runtime::{ComponentSetup, Link, WasmtimeEngine};
 
@@ -68,6 +70,16 @@ pub async fn tell(
     let message = message(handle.id(), payload);
     let answered = tokio::time::timeout(LONG, engine.call_handle_message(handle, &message)).await;
     Ok(answered.expect("an answer comes in time")?.map(|payload| payload.data))
+}
+
+/// What lies beneath a failure.
+pub fn fault(error: &WasmError) -> Option<&Fault> {
+    match error {
+        WasmError::RuntimeError { cause, .. } | WasmError::InstantiationFailed { cause, .. } => {
+            cause.as_deref()?.downcast_ref()
+        }
+        _ => None,
+    }
 }
 
 /// A payload of a letter and a number.
