@@ -233,7 +233,7 @@ mod tests {
                         let deadline = now + ms;
                         let wanted = if is_closed {
                             Err(NotOpened::Closed)
-                        } else if model.contains_key(&n) {
+                        } else if !matches!(model.entry(n), std::collections::btree_map::Entry::Vacant(_)) {
                             Err(NotOpened::TooMany)
                         } else {
                             model.insert(n, Some(deadline));
