@@ -1,6 +1,6 @@
 //! What do many components that live hold, how fast do they start, and what does a message to one cost?
 //!
-//! `live [COMPONENTS]`, 10,000 unless said otherwise. Prints, for puppets (components without an engine, so that what is
+//! `live [COMPONENTS [CALLS]]`, 10,000 and 100,000 unless said otherwise. Prints, for puppets (components without an engine, so that what is
 //! left is messaging) and for `guests/wat/actor.wat` in the engine: memory of the process for each idle component, before it
 //! has had a message and after one, and the time to add and to start all. Then, for the guest: what a call into it costs by
 //! itself, what the same call costs as a question through the mailbox, and one-way messages as fast as it takes them.
@@ -43,7 +43,9 @@ impl Puppet for Echo {
 }
 
 fn main() -> Result<(), Error> {
-    let components = std::env::args().nth(1).map_or(Ok(COMPONENTS), |text| text.parse())?;
+    let mut args = std::env::args().skip(1);
+    let components = args.next().map_or(Ok(COMPONENTS), |text| text.parse())?;
+    let count = args.next().map_or(Ok(CALLS), |text| text.parse())?;
     let tokio = Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
     println!("{components} components      | KiB each, idle | after a message | add all, ms | start all, ms");
     let all = (0..components).map(|n| (id(n), Arc::new(Echo) as Arc<dyn Puppet>)).collect();
@@ -54,7 +56,7 @@ fn main() -> Result<(), Error> {
     let guest: Bytes = wat::parse_str(ACTOR)?.into();
     let engine = Arc::new(engine()?);
     tokio.block_on(live("guests", engine.clone(), guest.clone(), components, |_| {}))?;
-    tokio.block_on(async { tokio::spawn(calls(engine, guest)).await })?
+    tokio.block_on(async { tokio::spawn(calls(engine, guest, count)).await })?
 }
 
 fn engine() -> Result<WasmtimeEngine, Error> {
@@ -126,7 +128,7 @@ fn expect_echo(outcome: &RequestOutcome) -> Result<(), Error> {
 }
 
 /// What a call costs by itself, and what it costs as a message.
-async fn calls(engine: Arc<WasmtimeEngine>, guest: Bytes) -> Result<(), Error> {
+async fn calls(engine: Arc<WasmtimeEngine>, guest: Bytes, count: u32) -> Result<(), Error> {
     let by_itself = engine.load_component(&id(0), guest.clone()).await?;
     engine.start_component(&by_itself, &ComponentConfig::default()).await?;
     let system = ActorSystem::new(engine.clone(), ActorSystemOptions::default());
@@ -136,18 +138,18 @@ async fn calls(engine: Arc<WasmtimeEngine>, guest: Bytes) -> Result<(), Error> {
     for _ in 0..ROUNDS {
         let message = ComponentMessage::new(id(2), id(0), Bytes::from_static(ECHO));
         let started = Instant::now();
-        for _ in 0..CALLS {
+        for _ in 0..count {
             let answer = engine.call_handle_message(&by_itself, &message).await?;
             expect_echo(&answer.map_or(RequestOutcome::NoReply, RequestOutcome::Replied))?;
         }
         alone.push(started.elapsed());
         let started = Instant::now();
-        for _ in 0..CALLS {
+        for _ in 0..count {
             expect_echo(&system.ask(&id(2), &id(1), Bytes::from_static(ECHO), 60_000).await)?;
         }
         asked.push(started.elapsed());
         let started = Instant::now();
-        for _ in 0..CALLS {
+        for _ in 0..count {
             while let Err(error) = system.send(&id(2), &id(1), Bytes::from_static(NO_ANSWER).into()) {
                 if error != MessagingError::QueueFull {
                     return Err(error.into());
@@ -163,7 +165,7 @@ async fn calls(engine: Arc<WasmtimeEngine>, guest: Bytes) -> Result<(), Error> {
     for (name, times) in
         [("a call by itself", &mut alone), ("asked through its mailbox", &mut asked), ("sent one way", &mut sent)]
     {
-        println!("{name:<25} {:>7.0} ns", median(times).as_nanos() as f64 / f64::from(CALLS));
+        println!("{name:<25} {:>7.0} ns", median(times).as_nanos() as f64 / f64::from(count));
     }
     Ok(())
 }

@@ -102,7 +102,15 @@ async fn run(cell: &Arc<Cell>, started: &mut Option<Started>) -> Exit {
     timer.set(cell.requests.lock().set_timer());
     let mut turn = 0;
     loop {
-        let ended = match poll_fn(|cx| poll_next(cell, &mut timer, cx)).await {
+        let next = poll_fn(|cx| {
+            let next = poll_next(cell, &mut timer, cx);
+            if next.is_pending() {
+                // Others have their turn now.
+                turn = 0;
+            }
+            next
+        });
+        let ended = match next.await {
             Next::Item(Item::Message(envelope)) => handle_message(cell, envelope).await,
             Next::Item(Item::Callback(message)) => handle_callback(cell, message).await,
             Next::Health => tell_health(cell).await,
