@@ -11,6 +11,7 @@ use async_nats::jetstream::{self, Context, kv};
 use async_nats::{HeaderMap, HeaderValue};
 use bytes::Bytes;
 use futures_util::StreamExt;
+use isorun_transport_nats::NatsConnection;
 
 /// Which change made what stands under a subject.
 const OP: &str = "Isorun-Op";
@@ -51,14 +52,40 @@ pub(super) enum WriteError {
     Unclear(String),
 }
 
+/// What a change needs of a bucket.
+pub(super) trait Revisions: Send + Sync {
+    /// What all subjects of the bucket begin with.
+    fn prefix(&self) -> &str;
+
+    /// What stands there now, for everybody.
+    fn read(&self, subject: &str) -> impl Future<Output = Result<Entry, String>> + Send;
+
+    /// Writes what `entry` holds in the place of `entry.revision`; its revision.
+    fn write(&self, subject: &str, entry: &Entry) -> impl Future<Output = Result<u64, WriteError>> + Send;
+
+    /// Takes away what stands there with that revision, without a trace; whether it did.
+    fn remove(&self, subject: &str, revision: u64) -> impl Future<Output = Result<bool, WriteError>> + Send;
+
+    /// Whether it can be reached; it may wait for that a little.
+    fn is_up(&self) -> impl Future<Output = bool> + Send;
+
+    /// A name for a change that no other has.
+    fn new_op(&self) -> String;
+}
+
 pub(super) struct Bucket {
+    pub(super) connection: NatsConnection,
     pub(super) store: kv::Store,
     pub(super) context: Context,
 }
 
-impl Bucket {
-    /// What stands there now, as the leader of the bucket has it.
-    pub(super) async fn read(&self, subject: &str) -> Result<Entry, String> {
+impl Revisions for Bucket {
+    fn prefix(&self) -> &str {
+        &self.store.prefix
+    }
+
+    /// As the leader of the bucket has it.
+    async fn read(&self, subject: &str) -> Result<Entry, String> {
         let message = match self.store.stream.get_last_raw_message_by_subject(subject).await {
             Ok(message) => message,
             Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => return Ok(Entry::default()),
@@ -73,8 +100,7 @@ impl Bucket {
         })
     }
 
-    /// Writes what `entry` holds in the place of `entry.revision`; its revision.
-    pub(super) async fn write(&self, subject: &str, entry: &Entry) -> Result<u64, WriteError> {
+    async fn write(&self, subject: &str, entry: &Entry) -> Result<u64, WriteError> {
         let mut headers = HeaderMap::new();
         headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, HeaderValue::from(entry.revision));
         headers.insert(OP, entry.op.as_str());
@@ -98,8 +124,7 @@ impl Bucket {
         }
     }
 
-    /// Takes away what stands there with that revision, without a trace; whether it did.
-    pub(super) async fn remove(&self, subject: &str, revision: u64) -> Result<bool, WriteError> {
+    async fn remove(&self, subject: &str, revision: u64) -> Result<bool, WriteError> {
         match self.store.stream.purge().sequence(revision + 1).filter(subject).await {
             Ok(done) => Ok(done.purged > 0),
             Err(error) => Err(match error.kind() {
@@ -109,6 +134,16 @@ impl Bucket {
         }
     }
 
+    async fn is_up(&self) -> bool {
+        self.connection.is_up().await
+    }
+
+    fn new_op(&self) -> String {
+        self.connection.client().new_inbox().rsplit('.').next().unwrap_or_default().to_owned()
+    }
+}
+
+impl Bucket {
     /// Takes away all that stands under the subjects; how many those were.
     pub(super) async fn remove_all(&self, subjects: &str) -> Result<u64, String> {
         let removed = self.store.stream.purge().filter(subjects).await;
@@ -145,11 +180,6 @@ impl Bucket {
         // Nobody asks for more of it: if this is lost, the server finds out by itself.
         let _ = self.store.stream.delete_consumer(&consumer.cached_info().name).await;
         Ok(())
-    }
-
-    /// A name for a change that no other has.
-    pub(super) fn new_op(&self, client: &async_nats::Client) -> String {
-        client.new_inbox().rsplit('.').next().unwrap_or_default().to_owned()
     }
 }
 

@@ -9,21 +9,41 @@
 //!
 //! The usage is exact at each moment, whoever dies between two steps.
 
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+
 use bytes::Bytes;
 use isorun_core::{StorageError, StorageQuota, StorageUsage};
+use tokio::sync::Mutex;
 
-use super::bucket::{Entry, WriteError};
+use super::bucket::{Entry, Revisions, WriteError};
 use super::record::{Intent, Kind, Record};
-use super::{NatsStorage, subject};
+use super::subject;
 use crate::owner::Owner;
 use crate::quota;
 
 /// How often something is begun anew because another node was faster.
 const TRIES_MAX: usize = 16;
 
+/// The owners are spread over so many locks: one that is slow delays few others.
+const LOCKS: usize = 64;
+
+/// Owners remembered under one lock; what is forgotten is looked up.
+const KNOWN_PER_LOCK_MAX: usize = 1_024;
+
+/// Changes what owners keep in a bucket, beside others who do.
+pub(super) struct Changes<B> {
+    pub(super) bucket: B,
+    known: [Mutex<HashMap<Owner, Known>>; LOCKS],
+    hasher: RandomState,
+}
+
 /// The record of an owner as this node has left it or found it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Known {
+struct Known {
     /// Of the record.
     revision: u64,
     /// With the change in the record made, or not, as it is.
@@ -44,12 +64,24 @@ fn busy() -> StorageError {
     unavailable("other nodes change what this component keeps, all the time")
 }
 
-impl NatsStorage {
+impl<B: Revisions> Changes<B> {
+    pub(super) fn of(bucket: B) -> Self {
+        Self { bucket, known: std::array::from_fn(|_| Mutex::default()), hasher: RandomState::new() }
+    }
+
+    /// Forgets what the owner keeps.
+    pub(super) async fn forget(&self, owner: &Owner) {
+        self.known_of(owner).lock().await.remove(owner);
+    }
+
     /// Makes a change; whether there was anything to be done.
     pub(super) async fn change(&self, owner: Owner, key: &str, change: Change) -> Result<bool, StorageError> {
-        let place = subject::value(self.prefix(), &owner, key);
+        let place = subject::value(self.bucket.prefix(), &owner, key);
         // Changes of one owner come one after the other here, and only other nodes are in each other's way.
         let mut all_known = self.known_of(&owner).lock().await;
+        if all_known.len() >= KNOWN_PER_LOCK_MAX {
+            all_known.clear();
+        }
         for _ in 0..TRIES_MAX {
             // Put back when all went well, so that what goes wrong or is dropped is looked up anew.
             let remembered = all_known.remove(&owner);
@@ -80,7 +112,7 @@ impl NatsStorage {
                 Change::Set { .. } => Kind::Set,
                 Change::Delete => Kind::Delete,
             };
-            let op = self.bucket.new_op(self.connection.client());
+            let op = self.bucket.new_op();
             let intent = Intent { kind, op, key: key.to_owned(), base: found.revision, after };
             let revision = match self.announce(&owner, known, &intent).await {
                 Ok(revision) => revision,
@@ -112,7 +144,7 @@ impl NatsStorage {
         for _ in 0..TRIES_MAX {
             let (revision, record) = self.record(owner).await?;
             let Some(intent) = record.intent else { return Ok(record.usage) };
-            let found = self.bucket.read(&subject::value(self.prefix(), owner, &intent.key)).await?;
+            let found = self.bucket.read(&subject::value(self.bucket.prefix(), owner, &intent.key)).await?;
             if was_made(&intent, &found) {
                 return Ok(intent.after);
             }
@@ -124,6 +156,11 @@ impl NatsStorage {
         Err(busy().to_string())
     }
 
+    fn known_of(&self, owner: &Owner) -> &Mutex<HashMap<Owner, Known>> {
+        // LOCKS is small, so that the remainder fits.
+        &self.known[(self.hasher.hash_one(owner) % LOCKS as u64) as usize]
+    }
+
     async fn announce(&self, owner: &Owner, known: Known, intent: &Intent) -> Result<u64, WriteError> {
         let record = Record { usage: known.usage, intent: Some(intent.clone()) };
         let entry = Entry {
@@ -132,7 +169,7 @@ impl NatsStorage {
             fenced: false,
             value: Some(record.to_text().into()),
         };
-        self.bucket.write(&subject::usage(self.prefix(), owner), &entry).await
+        self.bucket.write(&subject::usage(self.bucket.prefix(), owner), &entry).await
     }
 
     async fn make(&self, place: &str, found: &Entry, op: &str, change: &Change) -> Result<(), WriteError> {
@@ -150,7 +187,7 @@ impl NatsStorage {
 
     /// The owner's record, and its revision.
     async fn record(&self, owner: &Owner) -> Result<(u64, Record), String> {
-        let entry = self.bucket.read(&subject::usage(self.prefix(), owner)).await?;
+        let entry = self.bucket.read(&subject::usage(self.bucket.prefix(), owner)).await?;
         let Some(text) = entry.value else {
             return Ok((entry.revision, Record { usage: StorageUsage::default(), intent: None }));
         };
@@ -164,7 +201,7 @@ impl NatsStorage {
         for _ in 0..TRIES_MAX {
             let (revision, record) = self.record(owner).await.map_err(unavailable)?;
             let Some(intent) = record.intent else { return Ok(Known { revision, usage: record.usage }) };
-            let place = subject::value(self.prefix(), owner, &intent.key);
+            let place = subject::value(self.bucket.prefix(), owner, &intent.key);
             let found = self.bucket.read(&place).await.map_err(unavailable)?;
             if was_made(&intent, &found) {
                 return Ok(Known { revision, usage: intent.after });
@@ -199,7 +236,7 @@ impl NatsStorage {
     ) -> Result<(), StorageError> {
         let unknown = |reason| Err(StorageError::Unknown { reason });
         for _ in 0..TRIES_MAX {
-            if !self.connection.is_up().await {
+            if !self.bucket.is_up().await {
                 return unknown(reason);
             }
             let Ok(found) = self.bucket.read(place).await else { return unknown(reason) };

@@ -5,8 +5,7 @@ mod change;
 mod record;
 mod subject;
 
-use std::collections::{BTreeSet, HashMap};
-use std::hash::{BuildHasher, RandomState};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_nats::jetstream::ContextBuilder;
@@ -18,12 +17,11 @@ use isorun_core::{
     StorageUsage, check_storage_key,
 };
 use isorun_transport_nats::{NatsConnectError, NatsConnection, NatsOptions, NatsServer};
-use tokio::sync::Mutex;
 
 use crate::owner::Owner;
 use crate::quota;
-use bucket::{Bucket, with_causes};
-use change::{Change, Known};
+use bucket::{Bucket, Revisions, with_causes};
+use change::{Change, Changes};
 
 /// How long the server may take to answer one request, in milliseconds. A change takes four at most, and some more where
 /// another node or a loss got in between.
@@ -31,12 +29,6 @@ pub const NATS_ANSWER_MS_MAX: u64 = 5_000;
 
 /// What a message takes beside its value, in bytes, at most.
 const MESSAGE_EXTRA_BYTES: usize = 512;
-
-/// The owners are spread over so many locks: one that is slow delays few others.
-const LOCKS: usize = 64;
-
-/// Owners remembered under one lock; what is forgotten is looked up.
-const KNOWN_PER_LOCK_MAX: usize = 1_024;
 
 /// Which bucket a [`NatsStorage`] keeps things in, and how it comes to be.
 #[derive(Debug, Clone)]
@@ -119,10 +111,7 @@ pub enum NatsStorageError {
 /// # }
 /// ```
 pub struct NatsStorage {
-    connection: NatsConnection,
-    bucket: Bucket,
-    known: [Mutex<HashMap<Owner, Known>>; LOCKS],
-    hasher: RandomState,
+    changes: Changes<Bucket>,
 }
 
 impl NatsStorage {
@@ -165,12 +154,7 @@ impl NatsStorage {
         } else if config.deny_purge {
             "nothing in it can be removed"
         } else {
-            return Ok(Self {
-                connection,
-                bucket: Bucket { store, context },
-                known: std::array::from_fn(|_| Mutex::default()),
-                hasher: RandomState::new(),
-            });
+            return Ok(Self { changes: Changes::of(Bucket { connection, store, context }) });
         };
         Err(NatsStorageError::Unfit { bucket: options.bucket, problem })
     }
@@ -182,25 +166,19 @@ impl NatsStorage {
     /// [`StorageError::Unknown`] where a part of it may be left: do it again.
     pub async fn clear(&self, owner: &ComponentId) -> Result<(), StorageError> {
         let owner = Owner::of(owner)?;
-        let mut all_known = self.known_of(&owner).lock().await;
-        all_known.remove(&owner);
         self.is_there().await?;
-        let all = subject::all(self.prefix(), &owner);
-        self.bucket.remove_all(&all).await.map(drop).map_err(|reason| StorageError::Unknown { reason })
+        self.changes.forget(&owner).await;
+        let all = subject::all(self.bucket().prefix(), &owner);
+        self.bucket().remove_all(&all).await.map(drop).map_err(|reason| StorageError::Unknown { reason })
     }
 
-    fn prefix(&self) -> &str {
-        &self.bucket.store.prefix
-    }
-
-    fn known_of(&self, owner: &Owner) -> &Mutex<HashMap<Owner, Known>> {
-        // LOCKS is small, so that the remainder fits.
-        &self.known[(self.hasher.hash_one(owner) % LOCKS as u64) as usize]
+    fn bucket(&self) -> &Bucket {
+        &self.changes.bucket
     }
 
     /// Says so at once where the server is not there.
     async fn is_there(&self) -> Result<(), StorageError> {
-        if self.connection.is_up().await {
+        if self.bucket().is_up().await {
             return Ok(());
         }
         Err(StorageError::Unavailable { reason: "the NATS server is not there".to_owned() })
@@ -209,30 +187,22 @@ impl NatsStorage {
     async fn change_one(&self, owner: &ComponentId, key: &str, change: Change) -> Result<bool, StorageError> {
         let owner = Owner::of(owner)?;
         self.is_there().await?;
-        self.forget_some(&owner).await;
-        self.change(owner, key, change).await
-    }
-
-    async fn forget_some(&self, owner: &Owner) {
-        let mut known = self.known_of(owner).lock().await;
-        if known.len() >= KNOWN_PER_LOCK_MAX {
-            known.clear();
-        }
+        self.changes.change(owner, key, change).await
     }
 
     async fn read(&self, owner: &ComponentId, key: &str) -> Result<Option<Bytes>, StorageError> {
         check_storage_key(key)?;
-        let place = subject::value(self.prefix(), &Owner::of(owner)?, key);
+        let place = subject::value(self.bucket().prefix(), &Owner::of(owner)?, key);
         self.is_there().await?;
-        let entry = self.bucket.read(&place).await.map_err(|reason| StorageError::Unavailable { reason })?;
+        let entry = self.bucket().read(&place).await.map_err(|reason| StorageError::Unavailable { reason })?;
         Ok(entry.value)
     }
 
     async fn list(&self, owner: &ComponentId, prefix: &str, after: Option<&str>) -> Result<Vec<String>, StorageError> {
-        let below = subject::values(self.prefix(), &Owner::of(owner)?);
+        let below = subject::values(self.bucket().prefix(), &Owner::of(owner)?);
         self.is_there().await?;
         let mut keys = BTreeSet::new();
-        let listed = self.bucket.list(&below, |place| {
+        let listed = self.bucket().list(&below, |place| {
             let key = place.strip_prefix(&below).and_then(subject::text);
             if let Some(key) =
                 key.filter(|key| key.starts_with(prefix) && after.is_none_or(|after| key.as_str() > after))
@@ -270,7 +240,7 @@ fn bucket_config(options: &NatsStorageOptions) -> stream::Config {
 
 impl std::fmt::Debug for NatsStorage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("NatsStorage").field("bucket", &self.bucket.store.name).finish_non_exhaustive()
+        f.debug_struct("NatsStorage").field("bucket", &self.bucket().store.name).finish_non_exhaustive()
     }
 }
 
@@ -316,7 +286,7 @@ impl Storage for NatsStorage {
         Box::pin(async move {
             let owner = Owner::of(owner)?;
             self.is_there().await?;
-            self.count(&owner).await.map_err(|reason| StorageError::Unavailable { reason })
+            self.changes.count(&owner).await.map_err(|reason| StorageError::Unavailable { reason })
         })
     }
 }
