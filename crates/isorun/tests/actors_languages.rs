@@ -4,18 +4,18 @@
 //! not built are left out, visibly. Each is compiled once, which for one that brings an interpreter takes 10 to 20 seconds:
 //! hence one test that does much.
 
-#[path = "../../isorun-system/tests/common/storage.rs"]
-mod storage;
-
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use isorun_core::{Budget, ComponentConfig, ComponentId, MessagingError, RequestOutcome};
-use isorun_messaging::{ActorSystem, ActorSystemOptions, Child, ComponentRef, ComponentSpec, Exit, LifecycleState};
+use isorun_messaging::{
+    ActorSystem, ActorSystemOptions, Child, ComponentRef, ComponentSpec, DeadLetterReason, Exit, LifecycleState,
+};
 use isorun_runtime::{ComponentSetup, Link, LinkTarget, Selector, SystemComponent, WasmtimeEngine};
-use isorun_system::{ActorMessaging, ActorServices, Logger};
-use storage::Small;
+use isorun_storage::RedbStorage;
+use isorun_system::{ActorMessaging, ActorServices, ActorStorage, Logger};
+use tempfile::TempDir;
 use tokio::time::timeout;
 
 const TALLY: &[u8] = include_bytes!("../../../guests/prebuilt/tally.wasm");
@@ -49,16 +49,20 @@ fn languages() -> Vec<(&'static str, Vec<u8>)> {
 /// A node: components, and what they are linked with.
 struct Node {
     system: ActorSystem,
+    /// Where they store what they keep.
+    _folder: TempDir,
 }
 
 impl Node {
     fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = RedbStorage::open(folder.path().join("kept.redb")).unwrap();
         let engine = WasmtimeEngine::new().unwrap();
         let system = ActorSystem::new(Arc::new(engine.clone()), ActorSystemOptions::default());
         let links: Arc<[Link]> = Arc::from([
             link("isorun:actor/host-messaging", ActorMessaging::new(system.weak_messenger())),
             link("isorun:actor/host-services", ActorServices::new(system.weak_messenger(), Logger::new())),
-            link("isorun:actor/storage", Small::default()),
+            link("isorun:actor/storage", ActorStorage::new(Arc::new(storage))),
         ]);
         // The doubler imports no more than it uses.
         let messaging: Arc<[Link]> = Arc::from([links[0].clone()]);
@@ -66,7 +70,7 @@ impl Node {
             links: if id.name() == "doubler" { messaging.clone() } else { links.clone() },
             budget: Budget { wall_ms: 60_000, ..Budget::default() },
         });
-        Self { system }
+        Self { system, _folder: folder }
     }
 
     async fn start(&self, id: &str, wasm: &[u8], settings: &[(&str, &str)]) -> ComponentRef {
@@ -191,6 +195,7 @@ async fn count_what_is_sent(node: &Node, ids: &[&str]) {
 }
 
 async fn fail_and_begin_again(node: &Node, id: &str, component: &ComponentRef) {
+    assert_eq!(node.told(id, &format!("store note of {id}")).await, "ok");
     for (lives, how) in ["fail", "trap"].into_iter().enumerate() {
         assert_ne!(node.told(id, "add 5").await, "0", "{id}");
         let outcome = node.asks(WITNESS, id, how).await;
@@ -202,6 +207,7 @@ async fn fail_and_begin_again(node: &Node, id: &str, component: &ComponentRef) {
         timeout(PATIENCE, component.start()).await.unwrap().unwrap();
         assert_eq!(node.told(id, "restarts").await, (lives + 1).to_string(), "{id} {how}");
         assert_eq!(node.told(id, "get").await, "0", "{id}: memory is fresh");
+        assert_eq!(node.told(id, "load note").await, format!("of {id}"), "{id}: storage is not");
     }
 }
 
@@ -212,20 +218,23 @@ const WITNESS: &str = "demo/witness/0";
 async fn an_answer_that_comes_too_late_is_a_timeout_and_is_counted() {
     let node = Node::new();
     node.start("demo/tally/slow", TALLY, &[]).await;
-    node.start("demo/tally/quick", TALLY, &[("timeout-ms", "1")]).await;
+    node.start("demo/tally/quick", TALLY, &[("timeout-ms", "500")]).await;
     let outcome = node.asks("demo/tally/quick", "demo/tally/slow", "sleep 3000").await;
     assert_eq!(outcome, "failed: correlation-timeout");
     // Answered after it slept: what was late is late by now.
     assert_eq!(node.told("demo/tally/slow", "get").await, "0");
     assert_eq!(node.told("demo/tally/quick", "heard").await, "1");
-    let stats = node.system.stats();
-    assert_eq!((stats.timed_out, stats.late_replies), (1, 1), "{stats:?}");
+    let (stats, letters) = (node.system.stats(), node.system.dead_letters());
+    // On a machine that stood still meanwhile, the slow one was not even asked.
+    assert_eq!(stats.late_replies + letters.count(DeadLetterReason::Expired), 1, "{stats:?}");
+    assert_eq!(stats.timed_out, 1, "{stats:?}");
 }
 
 #[tokio::test]
-async fn what_is_durable_is_there_after_a_component_failed() {
+async fn what_is_durable_is_there_after_a_component_failed_and_is_its_own() {
     let node = Node::new();
     let component = node.start("demo/tally/0", TALLY, &[("durable", "true")]).await;
+    node.start("demo/tally/1", TALLY, &[("durable", "true")]).await;
     assert_eq!(node.told("demo/tally/0", "add 40").await, "40");
     let outcome = node.ask("demo/tally/0", "trap").await;
     let may_have_arrived = match &outcome {
@@ -236,6 +245,7 @@ async fn what_is_durable_is_there_after_a_component_failed() {
     timeout(PATIENCE, component.exited()).await.unwrap();
     timeout(PATIENCE, component.start()).await.unwrap().unwrap();
     assert_eq!(node.told("demo/tally/0", "add 2").await, "42");
+    assert_eq!(node.told("demo/tally/1", "load sum").await, "absent");
 }
 
 #[tokio::test]
