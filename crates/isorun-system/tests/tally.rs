@@ -40,10 +40,15 @@ struct Bench {
     kept: Arc<Kept>,
     stored: Small,
     lines: Arc<Mutex<Vec<String>>>,
+    fuel: u64,
 }
 
+/// Enough for each call, and soon burned by one that spins; an interpreter takes more to begin.
+const FUEL: u64 = 100_000_000;
+const INTERPRETER_FUEL: u64 = 2_000_000_000;
+
 impl Bench {
-    async fn new(bytes: Vec<u8>) -> Self {
+    async fn new(bytes: Vec<u8>, fuel: u64) -> Self {
         let (kept, stored, lines) = (Kept::new(), Small::default(), Arc::new(Mutex::new(Vec::new())));
         *kept.components.lock() = vec![ComponentId::new("demo", "other", "0"), ComponentId::new("demo", "tally", "0")];
         let messenger: Arc<dyn Messenger> = kept.clone();
@@ -58,13 +63,12 @@ impl Bench {
         let engine = WasmtimeEngine::new().unwrap();
         let component = LoadedComponent::parse(&engine, bytes).unwrap();
         let linked = link(&component, &links, &[]).await.unwrap();
-        Self { linked, kept, stored, lines }
+        Self { linked, kept, stored, lines, fuel }
     }
 
     /// Starts it with those settings, and says what `initialize` came to.
     async fn start(&self, settings: &[(&str, &str)], restarts: u32) -> (Tally, Answer) {
-        // A spinning guest is to be told so soon; an interpreter takes a while to begin.
-        let budget = Budget { wall_ms: 60_000, fuel: 2_000_000_000, ..Budget::default() };
+        let budget = Budget { wall_ms: 60_000, fuel: self.fuel, ..Budget::default() };
         let options = InstanceOptions { name: "demo/tally/0".into(), serving: Serving::SINGLETON, budget };
         let tally = Tally(Instance::start(self.linked.clone(), options).await.unwrap());
         let settings = settings.iter().map(|(name, value)| Val::Tuple(vec![string(name), string(value)])).collect();
@@ -208,8 +212,8 @@ async fn check(tally: &Tally, messages: &[(&str, &str)]) {
 }
 
 /// All that can be asked of a component, one after the other.
-async fn check_all(language: &str, wasm: Vec<u8>) {
-    let bench = Bench::new(wasm).await;
+async fn check_all(language: &str, wasm: Vec<u8>, fuel: u64) {
+    let bench = Bench::new(wasm, fuel).await;
     counts(&bench).await;
     sends(&bench).await;
     hears(&bench).await;
@@ -423,26 +427,26 @@ async fn ends(bench: &Bench) {
 
 #[tokio::test]
 async fn the_tally_in_c_answers_every_message() {
-    check_all("c", prebuilt("tally")).await;
+    check_all("c", prebuilt("tally"), FUEL).await;
 }
 
 #[tokio::test]
 async fn the_tally_in_rust_answers_every_message() {
     if let Some(wasm) = built("rust") {
-        check_all("rust", wasm).await;
+        check_all("rust", wasm, FUEL).await;
     }
 }
 
 #[tokio::test]
 async fn the_tally_in_javascript_answers_every_message() {
     if let Some(wasm) = built("js") {
-        check_all("javascript", wasm).await;
+        check_all("javascript", wasm, INTERPRETER_FUEL).await;
     }
 }
 
 #[tokio::test]
 async fn the_tally_in_python_answers_every_message() {
     if let Some(wasm) = built("py") {
-        check_all("python", wasm).await;
+        check_all("python", wasm, INTERPRETER_FUEL).await;
     }
 }

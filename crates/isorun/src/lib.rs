@@ -72,7 +72,7 @@ pub use isorun_runtime::{
 };
 pub use isorun_security::{Access, Audience, Capability, Decision, Grants, Mount, Request, WasiFeature};
 pub use isorun_system::{
-    Entry, InMemoryKv, KvError, LogLevel, LogLine, Logger, Wasi, WasiDir, WasiDirError, how_to_grant,
+    Entry, InMemoryKv, KvError, LogField, LogLevel, LogLine, Logger, Wasi, WasiDir, WasiDirError, how_to_grant,
 };
 pub use isorun_tls::{CredentialFiles, Credentials, CredentialsError, NameError, NodeName, issue};
 pub use isorun_transport_local::{FrameCounter, LocalChannelTransport};
