@@ -1,0 +1,32 @@
+;; isorun:processing, world `helpers`: gives its input back. Offset 0 is address 1024, and input is written there at once.
+(component
+  (core module $m
+    (memory (export "memory") 2)
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32)
+      (block $ok (loop $grow
+        ;; and the length behind it
+        (br_if $ok (i32.le_u (i32.add (i32.const 1040) (local.get 3)) (i32.shl (memory.size) (i32.const 16))))
+        (if (i32.lt_s (memory.grow (i32.const 16)) (i32.const 0)) (then unreachable))
+        (br $grow)))
+      (i32.const 1024))
+    (func (export "write-input") (param $offset i32) (param $p i32) (param $n i32)
+      (if (i32.ne (local.get $offset) (i32.const 0)) (then unreachable)))
+    (func (export "read-output") (param $offset i32) (param $n i64) (result i32)
+      (i32.store8 (i32.const 16) (i32.const 0))
+      (i32.store (i32.const 20) (i32.add (i32.const 1024) (local.get $offset)))
+      (i32.store (i32.const 24) (i32.wrap_i64 (local.get $n)))
+      (i32.const 16))
+    (func (export "process") (param $p i32) (param $n i64) (param $at i32) (result i32)
+      (i64.store (i32.add (i32.const 1024) (local.get $at)) (local.get $n))
+      (i32.store8 (i32.const 16) (i32.const 0))
+      (i32.store (i32.const 20) (local.get $p))
+      (i32.const 16)))
+  (core instance $i (instantiate $m))
+  (alias core export $i "memory" (core memory $memory))
+  (func (export "write-input") (param "offset" u32) (param "data" (list u8))
+    (canon lift (core func $i "write-input") (memory (core memory $memory)) (realloc (core func $i "realloc"))))
+  (func (export "read-output") (param "offset" u32) (param "len" u64) (result (result (list u8) (error string)))
+    (canon lift (core func $i "read-output") (memory (core memory $memory))))
+  (func (export "process") (param "input-ptr" u32) (param "input-len" u64) (param "output-len-ptr" u32)
+    (result (result u32 (error string)))
+    (canon lift (core func $i "process") (memory (core memory $memory)))))
