@@ -9,13 +9,15 @@ use clap_complete::Shell;
 use isorun::issue::{CA_DAYS_DEFAULT, DAYS_MAX, NODE_DAYS_DEFAULT};
 use isorun::nodes::{INPUT_BYTES_MAX, NodeOptions};
 use isorun::{
-    ATTEMPTS_MAX, Access, Audience, Balance, Budget, Capability, Mount, NodeName, OnFailure, Serving, WasiFeature,
+    ATTEMPTS_MAX, Access, Audience, Balance, Budget, Capability, ComponentId, Mount, NodeName, OnFailure, Serving,
+    WasiFeature,
 };
 
 use crate::address::{Address, PeerPlace};
 use crate::keys::KeyArgs;
 use crate::monitor::MonitorAddress;
 use crate::nats::NatsPlace;
+use crate::node::NodeArg;
 use crate::place::{FORMS, Place, several};
 use crate::{help, units};
 
@@ -74,6 +76,11 @@ pub enum Command {
     Check(CheckArgs),
     Compile(CompileArgs),
     Cert(CertArgs),
+    Up(UpArgs),
+    Ps(PsArgs),
+    Logs(LogsArgs),
+    Send(SendArgs),
+    Ask(AskArgs),
     /// Runs one component with its key-value store in three places, and compares them
     #[command(after_help = help::DEMO)]
     Demo,
@@ -89,6 +96,11 @@ impl Command {
             Self::Call(args) => Some(&args.keys),
             Self::Inspect(args) => Some(&args.keys),
             Self::Check(args) => Some(&args.keys),
+            Self::Up(args) => Some(&args.keys),
+            Self::Ps(args) => Some(&args.keys),
+            Self::Logs(args) => Some(&args.keys),
+            Self::Send(args) => Some(&args.message.keys),
+            Self::Ask(args) => Some(&args.message.keys),
             Self::Pipe(_) | Self::Compile(_) | Self::Cert(_) | Self::Demo | Self::Completion(_) => None,
         }
     }
@@ -472,6 +484,141 @@ fn days() -> impl clap::builder::TypedValueParser<Value = u32> {
     clap::value_parser!(u32).range(1..=i64::from(DAYS_MAX))
 }
 
+/// Runs components that live and exchange messages, as a manifest says
+///
+/// The manifest names the node, its components with what each may use, who starts them again, and where the components of
+/// other nodes are. Prints `listening URL` for each address and `running NAME COUNT` once all of them run, and goes on until
+/// SIGINT, SIGTERM or SIGHUP: then they stop in reverse, and it ends with 0. A second signal ends it at once. With 1 it ends
+/// where a supervisor gave up.
+///
+/// While it runs, `isorun ps NAME`, `isorun logs NAME` and `isorun ask NAME` reach it by a socket that only its user can.
+#[derive(Debug, Args)]
+#[command(after_help = help::UP)]
+pub struct UpArgs {
+    /// The manifest, a TOML file; paths in it are as from its folder
+    #[arg(value_name = "FILE.toml")]
+    pub manifest: PathBuf,
+
+    /// Says all that is wrong with it, and runs nothing
+    #[arg(long)]
+    pub check: bool,
+
+    /// Does without the socket by which it is looked at from this machine
+    #[arg(long, conflicts_with = "check")]
+    pub no_control: bool,
+
+    #[command(flatten)]
+    pub keys: KeyArgs,
+}
+
+/// Lists the components that live on a node
+///
+/// With the state of each, how often it was started again, how many messages wait for it, and its memory; with `-o json`
+/// [{"id": .., "state": .., "restarts": .., "queued_messages": .., "queued_bytes": .., "memory_bytes": .., "calls": ..,
+/// "health": null or {"status": .., "reason": ..}, "supervisor": .., "last_exit": ..}]. Of a node that was not started by
+/// this user, those that this one may send messages to.
+#[derive(Debug, Args)]
+#[command(after_help = help::PS)]
+pub struct PsArgs {
+    /// The node: its name on this machine, or where it listens [default: the one of this machine]
+    #[arg(value_name = "NODE|PLACE")]
+    pub node: Option<NodeArg>,
+
+    /// Asks each component how it is, too
+    #[arg(long)]
+    pub health: bool,
+
+    /// How long the node may take to answer, like 500ms or 5s [default: 30s]
+    #[arg(long, value_name = "TIME", value_parser = units::milliseconds)]
+    pub timeout: Option<u64>,
+
+    #[command(flatten)]
+    pub keys: KeyArgs,
+}
+
+/// Shows what the components of a node logged
+///
+/// One line each, with its time in UTC; with `-o json` one {"ok": {"seq": .., "timestamp_ms": .., "component": .., "level": ..,
+/// "message": .., "fields": [[NAME, VALUE]], "dropped_before": ..}} each. A node keeps the last lines only.
+#[derive(Debug, Args)]
+#[command(after_help = help::LOGS)]
+pub struct LogsArgs {
+    /// The node: its name on this machine, or where it listens [default: the one of this machine]
+    #[arg(value_name = "NODE|PLACE")]
+    pub node: Option<NodeArg>,
+
+    /// Lines of this component alone
+    #[arg(value_name = "COMPONENT")]
+    pub component: Option<ComponentId>,
+
+    /// How many of the last lines, 1 to 256
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub lines: u32,
+
+    /// Goes on with those that come, until a signal
+    #[arg(short, long)]
+    pub follow: bool,
+
+    #[command(flatten)]
+    pub keys: KeyArgs,
+}
+
+/// What is said to a component.
+#[derive(Debug, Args)]
+pub struct MessageArgs {
+    /// The node: its name on this machine, or where it listens
+    #[arg(value_name = "NODE|PLACE")]
+    pub node: NodeArg,
+
+    /// The component, as namespace/name/instance
+    #[arg(value_name = "COMPONENT")]
+    pub component: ComponentId,
+
+    /// The payload
+    #[arg(value_name = "TEXT", allow_hyphen_values = true)]
+    pub text: String,
+
+    /// What the payload is [default: text/plain]
+    #[arg(long = "type", value_name = "TYPE")]
+    pub content_type: Option<String>,
+
+    /// Who sends it, in the component's eyes
+    #[arg(long, value_name = "COMPONENT", default_value = "isorun/operator/0")]
+    pub from: ComponentId,
+
+    #[command(flatten)]
+    pub keys: KeyArgs,
+}
+
+/// Sends a message to a component, by hand
+///
+/// Ends with 0 once it is in the component's mailbox; what becomes of it there is not told. Prints nothing.
+#[derive(Debug, Args)]
+#[command(after_help = help::SEND)]
+pub struct SendArgs {
+    #[command(flatten)]
+    pub message: MessageArgs,
+}
+
+/// Asks a component something, by hand, and prints its answer
+///
+/// Text on one line, with what a terminal would obey escaped, and bytes that are no text in hexadecimal; with `-o json`
+/// {"ok": null, or {"text" or "hex": .., "content_type": ..}}.
+#[derive(Debug, Args)]
+#[command(after_help = help::ASK)]
+pub struct AskArgs {
+    #[command(flatten)]
+    pub message: MessageArgs,
+
+    /// How long it may take to answer, like 500ms or 5s
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::milliseconds)]
+    pub timeout: u64,
+
+    /// Writes the bytes of the answer as they are
+    #[arg(long)]
+    pub raw: bool,
+}
+
 /// Prints a script that completes isorun's command lines in a shell
 #[derive(Debug, Args)]
 #[command(after_help = help::COMPLETION)]
@@ -481,7 +628,7 @@ pub struct CompletionArgs {
     pub shell: Shell,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Links")]
 pub struct Links {
     /// Satisfies an import from a place; once for each import
@@ -505,7 +652,7 @@ pub struct Links {
     pub balance: Vec<BalanceArg>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Grants")]
 pub struct GrantArgs {
     /// Shows the guest a folder, `:ro` to read only
@@ -752,7 +899,7 @@ fn policy(text: &str) -> Result<Serving, String> {
     }
 }
 
-fn mount(text: &str) -> Result<Mount, String> {
+pub fn mount(text: &str) -> Result<Mount, String> {
     let form = || format!("`{text}` is no folder to show: write HOST::GUEST or HOST::GUEST:ro, like data::/data:ro");
     let (host, guest) = text.split_once("::").ok_or_else(form)?;
     let (guest, access) = match guest.strip_suffix(":ro") {

@@ -53,6 +53,12 @@ impl Time {
         CallOptions { deadline_ms: self.left_ms() }
     }
 
+    /// What comes in time.
+    pub async fn of<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        let late = |_| Err(Failure::Deadline { waited_ms: self.all_ms });
+        tokio::time::timeout(Duration::from_millis(self.left_ms()), work).await.unwrap_or_else(late)
+    }
+
     fn left_ms(&self) -> u64 {
         let passed = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.all_ms.saturating_sub(passed)

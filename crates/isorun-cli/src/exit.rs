@@ -83,7 +83,7 @@ impl Failed {
 
     /// The same failure, called by its own name.
     #[must_use]
-    fn kind(self, kind: &'static str) -> Self {
+    pub fn kind(self, kind: &'static str) -> Self {
         Self { kind, ..self }
     }
 

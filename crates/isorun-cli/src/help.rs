@@ -216,6 +216,32 @@ pub const CERT: &str = examples! {
     "isorun cert node app --ca certs --out certs --days 30 -o json"
 };
 
+pub const UP: &str = examples! {
+    "isorun up node.toml"
+    "isorun up node.toml --check"
+};
+
+pub const PS: &str = examples! {
+    "isorun ps"
+    "isorun ps east -o json"
+    "isorun ps tcp://127.0.0.1:7100 --health"
+};
+
+pub const LOGS: &str = examples! {
+    "isorun logs"
+    "isorun logs east demo/tally/0 -n 10"
+};
+
+pub const SEND: &str = examples! {
+    "isorun send east demo/tally/0 add:1"
+    "isorun send tcp://127.0.0.1:7100 demo/tally/0 add:1"
+};
+
+pub const ASK: &str = examples! {
+    "isorun ask east demo/tally/0 get --timeout 60s"
+    "isorun ask east demo/tally/0 get -o json"
+};
+
 pub const DEMO: &str = examples! {
     "isorun demo"
     "isorun demo -o json"
@@ -236,7 +262,8 @@ mod tests {
     #[test]
     fn no_line_is_wrapped_at_80_columns() {
         let ends =
-            [ISORUN, RUN, SERVE, CALL, PIPE, INSPECT, CHECK, COMPILE, CERT, DEMO, COMPLETION].map(|text| (text, 0));
+            [ISORUN, RUN, SERVE, CALL, PIPE, INSPECT, CHECK, COMPILE, CERT, UP, PS, LOGS, SEND, ASK, DEMO, COMPLETION]
+                .map(|text| (text, 0));
         for (text, indent) in
             ends.into_iter().chain([LINK, ON_FAILURE, IDEMPOTENT, ATTEMPTS, BALANCE, ALLOW].map(|text| (text, INDENT)))
         {

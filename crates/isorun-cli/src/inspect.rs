@@ -165,7 +165,7 @@ fn provided(providers: &[Provider]) -> String {
             shown(&provider.interfaces.join(", ")),
         ]
     }));
-    columns(&rows)
+    terminal::columns(&rows)
 }
 
 /// Most bytes of names that a list is kept with; the peer says how many there are.
@@ -236,17 +236,5 @@ fn table(instances: &[Val]) -> String {
     let columns: Vec<_> = COLUMNS.into_iter().filter(|(_, field)| shown(field)).collect();
     let mut rows: Vec<Vec<String>> = vec![columns.iter().map(|(title, _)| (*title).to_owned()).collect()];
     rows.extend(instances.iter().map(|instance| columns.iter().map(|(_, field)| cell(instance, field)).collect()));
-    self::columns(&rows)
-}
-
-/// Rows in columns as wide as they must be.
-fn columns(rows: &[impl AsRef<[String]>]) -> String {
-    let count = rows.first().map_or(0, |row| row.as_ref().len());
-    let width = |at: usize| rows.iter().map(|row| row.as_ref()[at].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..count).map(width).collect();
-    let line = |row: &[String]| {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    rows.iter().map(|row| line(row.as_ref())).collect::<Vec<_>>().join("\n")
+    terminal::columns(&rows)
 }

@@ -8,6 +8,8 @@
 //! - `isorun inspect FILE|PLACE` shows types as WIT; `isorun check APP.wasm` links and runs nothing.
 //! - `isorun compile FILE..` compiles components beforehand.
 //! - `isorun cert` makes certificates for `tls://` and `quic://` places.
+//! - `isorun up FILE.toml` runs components that live and exchange messages; `isorun ps`, `logs`, `send` and `ask` look at
+//!   them and talk to them.
 //! - `isorun demo` runs one component in all three places and compares them.
 //!
 //! Results go to standard output as WAVE or JSON, and nothing else does, but where `serve` listens.
@@ -27,6 +29,8 @@ mod cert;
 mod check;
 mod compiling;
 mod completion;
+#[cfg(unix)]
+mod control;
 mod demo;
 mod exit;
 mod help;
@@ -36,16 +40,21 @@ mod invoke;
 mod json;
 mod keys;
 mod load;
+mod look;
+mod manifest;
 mod monitor;
 mod nats;
+mod node;
 mod pipe;
 mod place;
 mod run;
 mod secret;
 mod serve;
 mod signals;
+mod tell;
 mod terminal;
 mod units;
+mod up;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -119,6 +128,11 @@ fn start(cli: Cli, terminal: &Terminal) -> Result<u8, Failed> {
             Command::Check(args) => signals.or(check::check(args, terminal, &compiling)).await,
             Command::Compile(args) => signals.or(compiling::compile(args, terminal, &compiling)).await,
             Command::Cert(args) => cert::cert(args, terminal),
+            Command::Up(args) => up::up(args, terminal, &compiling, &mut signals).await,
+            Command::Ps(args) => signals.or(look::ps(args, terminal)).await,
+            Command::Logs(args) => signals.or(look::logs(args, terminal)).await,
+            Command::Send(args) => signals.or(tell::send(args, terminal)).await,
+            Command::Ask(args) => signals.or(tell::ask(args, terminal)).await,
             Command::Demo => signals.or(demo::demo(terminal, &compiling)).await,
             Command::Completion(args) => completion::completion(&args),
         }

@@ -104,6 +104,11 @@ pub fn announcement(component: &LoadedComponent, instance: &InstanceHandle) -> A
         .fold(Announcement::default().component(digest), |announcement, name| announcement.interface(name.to_string()))
 }
 
+/// What all who list the services of a NATS server see of a node.
+pub fn of_node() -> Announcement {
+    Announcement::default().description("an isorun node, where components live")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

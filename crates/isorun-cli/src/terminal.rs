@@ -108,6 +108,23 @@ fn plain(text: &str) -> String {
     text.chars().flat_map(|c| if obeyed(c) { c.escape_unicode().collect() } else { vec![c] }).collect()
 }
 
+/// A stranger's text on one line.
+pub fn one_line(text: &str) -> String {
+    plain(text).replace('\n', "\\n")
+}
+
+/// Rows in columns as wide as they must be.
+pub fn columns(rows: &[impl AsRef<[String]>]) -> String {
+    let count = rows.first().map_or(0, |row| row.as_ref().len());
+    let width = |at: usize| rows.iter().map(|row| row.as_ref()[at].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..count).map(width).collect();
+    let line = |row: &[String]| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(|row| line(row.as_ref())).collect::<Vec<_>>().join("\n")
+}
+
 /// A line about a result, whoever reads it.
 pub fn note(line: &str) {
     // Where standard error is gone there is nobody to tell.

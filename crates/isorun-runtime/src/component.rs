@@ -104,7 +104,9 @@ impl LoadedComponent {
         &self.shared.fused.hidden
     }
 
-    pub(crate) fn bytes(&self) -> &Bytes {
+    /// The bytes that it was made of; of a composed one, those of the whole.
+    #[must_use]
+    pub fn bytes(&self) -> &Bytes {
         &self.shared.bytes
     }
 

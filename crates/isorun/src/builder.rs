@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use isorun_core::{Budget, DEADLINE_MS_DEFAULT, Failure};
 use isorun_ledger::Interface;
 use isorun_rpc::{Balance, RemoteGroup, RemoteInstance};
@@ -131,6 +132,18 @@ impl InstanceBuilder {
     #[must_use]
     pub fn link_system(self, import: &str, component: impl SystemComponent) -> Self {
         self.link(import, Linkable::system(component))
+    }
+
+    /// Links imports to what every component of a node has, whatever its grants.
+    pub(crate) fn link_host(mut self, import: &str, component: impl SystemComponent) -> Self {
+        self.grants = self.grants.map(|grants| grants.link(import, "the host"));
+        self.link_system(import, component)
+    }
+
+    /// The component's bytes, its links, and what it may use.
+    pub(crate) fn into_parts(self) -> (Bytes, Vec<Link>, Budget) {
+        let links = self.resolved();
+        (self.component.bytes().clone(), links, self.options.budget)
     }
 
     /// Links imports to another instance of this process, itself or by its name.

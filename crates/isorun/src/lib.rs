@@ -56,8 +56,9 @@ pub use builder::{InstanceBuilder, InstantiateError};
 pub use bytes::Bytes;
 pub use handle::InstanceHandle;
 pub use isorun_core::{
-    BindRequest, Bound, BoxFuture, Budget, CallContext, CallFailed, Callee, Channel, DEADLINE_MS_DEFAULT, Directory,
-    Failure, Fault, FunctionIndex, InstanceUid, Listener, PeerIdentity, Refusal, Reply, ResourceLimits, Trace, Tracer,
+    BindRequest, Bound, BoxFuture, Budget, CallContext, CallFailed, Callee, Channel, ComponentHealth, ComponentId,
+    ComponentPattern, DEADLINE_MS_DEFAULT, Directory, Failure, Fault, FunctionIndex, HealthStatus, InstanceUid,
+    Listener, MessagePayload, PeerIdentity, Refusal, Reply, ResourceLimits, Storage, StorageQuota, Trace, Tracer,
     Transport, TransportError, set_tracer, tracer,
 };
 pub use isorun_ledger::{Function, Interface, Ledger, TypeRegistry, names_match, nearest};

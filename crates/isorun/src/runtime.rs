@@ -284,6 +284,18 @@ impl Runtime {
         isorun_rpc::serve_until(listener, self.directory(), options, shutdown).await
     }
 
+    /// As [`serve_until`](Self::serve_until), with a directory of one's own: what those find who connect there.
+    pub async fn serve_directory_until(
+        &self,
+        listener: Box<dyn Listener>,
+        directory: Arc<dyn Directory>,
+        shutdown: impl Future<Output = ()>,
+        drain_ms: u64,
+    ) -> usize {
+        let options = ServeOptions { drain_ms, ..ServeOptions::default() };
+        isorun_rpc::serve_until(listener, directory, options, shutdown).await
+    }
+
     /// Accepts one connection; both ends may serve and call on it.
     ///
     /// # Errors
@@ -340,6 +352,10 @@ impl Runtime {
     ) -> RemoteGroup {
         let places = places.into_iter().map(|(end, name)| self.remote(&end.into(), name.as_ref()));
         RemoteGroup::new(places, balance)
+    }
+
+    pub(crate) fn engine(&self) -> &WasmtimeEngine {
+        &self.shared.engine
     }
 
     pub(crate) fn weak_directory(&self) -> Arc<dyn Directory> {

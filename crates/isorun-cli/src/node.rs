@@ -1,0 +1,101 @@
+//! Nodes as the command line names them: one of this machine by its name, or any by where it listens.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use isorun::Transport;
+use isorun::actors::RemoteNode;
+
+use crate::address::PeerPlace;
+use crate::exit::Failed;
+use crate::keys::Keys;
+use crate::load;
+
+/// Where another node takes messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodePlace(PeerPlace);
+
+impl NodePlace {
+    /// A way there; nothing is opened yet.
+    pub fn transport(&self, keys: &Keys) -> Result<Arc<dyn Transport>, Failed> {
+        self.0.transport(keys)
+    }
+}
+
+impl FromStr for NodePlace {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let form = "another node is named by where it listens, like tcp://HOST:PORT, unix:///PATH or nats://HOST/NODE";
+        // By way of a NATS server it is the node's name that is listened to.
+        let place = if text.starts_with("nats") { PeerPlace::parse(text) } else { PeerPlace::of_host(text) };
+        place.unwrap_or_else(|| Err(format!("`{}` is no place of a node: {form}", text.escape_debug()))).map(Self)
+    }
+}
+
+impl fmt::Display for NodePlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.address.fmt(f)
+    }
+}
+
+/// A node that a command looks at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NodeArg {
+    /// One of this machine.
+    Named(String),
+    Place(NodePlace),
+}
+
+impl FromStr for NodeArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let is_name =
+            |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+        if is_name(text) { Ok(Self::Named(text.into())) } else { text.parse().map(Self::Place) }
+    }
+}
+
+/// A node that is to be asked, and what it is called in messages.
+pub struct Asked {
+    pub node: RemoteNode,
+    pub name: String,
+}
+
+impl Asked {
+    /// The node of that name or place; the one of this machine where none is given.
+    pub fn find(node: Option<&NodeArg>, keys: &Keys) -> Result<Self, Failed> {
+        let runtime = load::runtime()?;
+        match node {
+            Some(NodeArg::Place(place)) => {
+                let node = RemoteNode::new(&runtime, place.transport(keys)?);
+                Ok(Self { node, name: place.to_string() })
+            }
+            Some(NodeArg::Named(name)) => Self::here(&runtime, name),
+            None => Self::here(&runtime, &Self::only()?),
+        }
+    }
+
+    #[cfg(unix)]
+    fn here(runtime: &isorun::Runtime, name: &str) -> Result<Self, Failed> {
+        let (transport, _) = crate::control::transport(name)?;
+        Ok(Self { node: RemoteNode::new(runtime, Arc::new(transport)), name: format!("node {name}") })
+    }
+
+    #[cfg(unix)]
+    fn only() -> Result<String, Failed> {
+        crate::control::only_node()
+    }
+
+    #[cfg(not(unix))]
+    fn here(_: &isorun::Runtime, name: &str) -> Result<Self, Failed> {
+        Err(Failed::usage(format!("`{name}`: nodes have no names here; name one by where it listens")))
+    }
+
+    #[cfg(not(unix))]
+    fn only() -> Result<String, Failed> {
+        Err(Failed::usage("name a node by where it listens, like tcp://HOST:PORT"))
+    }
+}
