@@ -62,6 +62,8 @@ pub use isorun_core::{
     Transport, TransportError, set_tracer, tracer,
 };
 pub use isorun_ledger::{Function, Interface, Ledger, TypeRegistry, names_match, nearest};
+/// Components that turn bytes into bytes.
+pub use isorun_nodes as nodes;
 pub use isorun_rpc::{ATTEMPTS_MAX, Balance, CallTarget, PLACES_MAX, Peer, PlaceStatus, RemoteGroup, call_once};
 pub use isorun_runtime::prescan::COMPONENT_BYTES_MAX;
 pub use isorun_runtime::wasmtime::component::Val;
