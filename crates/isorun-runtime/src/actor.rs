@@ -206,7 +206,7 @@ impl RuntimeEngine for WasmtimeEngine {
             let read = |live: &LiveComponent, (answered,): (Result<Option<PayloadOut>, ErrorOut>,)| {
                 answered?.map(|payload| live.checked(payload.into())).transpose()
             };
-            self.live(handle)?.call("handle-message", |exports| exports.handle_message, (message,), read).await
+            self.live(handle)?.call("handle-message", |exports| exports.handle_message, (&message,), read).await
         })
     }
 
@@ -218,7 +218,7 @@ impl RuntimeEngine for WasmtimeEngine {
         Box::pin(async move {
             let id_text = IdText::new(message.correlation_id);
             let message = CallbackIn::new(message, &id_text);
-            self.live(handle)?.call("handle-callback", |exports| exports.handle_callback, (message,), done).await
+            self.live(handle)?.call("handle-callback", |exports| exports.handle_callback, (&message,), done).await
         })
     }
 

@@ -510,7 +510,7 @@ impl Shared {
 
     /// What a call may spend here on its own account.
     fn allowance(&self, cx: &CallContext, deadline: Instant) -> Allowance {
-        Allowance { own: self.budget.fuel, tree: cx.fuel.unwrap_or(self.budget.fuel_tree), deadline: Some(deadline) }
+        Allowance { own: self.budget.fuel, tree: cx.fuel.unwrap_or(self.budget.fuel_tree), deadline }
     }
 
     /// Runs one call in a store that is there, or in a fresh one, whose start is a part of the call.

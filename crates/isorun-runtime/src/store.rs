@@ -138,8 +138,7 @@ const FUEL_LONG: u64 = 4_000_000;
 pub(crate) struct Allowance {
     pub(crate) own: u64,
     pub(crate) tree: u64,
-    /// When whoever calls stops waiting, if that is known.
-    pub(crate) deadline: Option<Instant>,
+    pub(crate) deadline: Instant,
 }
 
 impl Underway {
@@ -250,17 +249,6 @@ pub(crate) fn begin(
     cx: &CallContext,
     allowance: Allowance,
 ) -> wasmtime::Result<()> {
-    let chain = cx.chain.iter().copied().chain([uid]).collect();
-    begin_in(store, chain, cx.trace, allowance)
-}
-
-/// Makes a store ready for one call, at the end of that chain.
-pub(crate) fn begin_in(
-    store: &mut Store<HostState>,
-    chain: Arc<[InstanceUid]>,
-    trace: Trace,
-    allowance: Allowance,
-) -> wasmtime::Result<()> {
     let own = allowance.own.min(allowance.tree);
     store.set_fuel(own)?;
     store.set_epoch_deadline(1);
@@ -269,10 +257,11 @@ pub(crate) fn begin_in(
     let wall_ms = state.limiter.budget().wall_ms;
     let clock = (ticks(), Instant::now());
     let wall_until = clock.1 + Duration::from_millis(wall_ms);
+    let chain = cx.chain.iter().copied().chain([uid]).collect();
     state.call = Underway {
         chain,
-        deadline: allowance.deadline.map_or(wall_until, |deadline| deadline.min(wall_until)),
-        trace,
+        deadline: allowance.deadline.min(wall_until),
+        trace: cx.trace,
         wall_until,
         wall_ms,
         clock,
@@ -283,6 +272,30 @@ pub(crate) fn begin_in(
         mark: own,
         in_place: InPlace::No,
     };
+    Ok(())
+}
+
+/// Makes a store ready for a call that begins a tree: nobody called this one, and nobody's deadline is shorter.
+///
+/// The clock is looked at only where it has ticked since the store last did; a call has up to a tick more for that.
+pub(crate) fn begin_first(
+    store: &mut Store<HostState>,
+    chain: &Arc<[InstanceUid]>,
+    budget: &Budget,
+) -> wasmtime::Result<()> {
+    let own = budget.fuel.min(budget.fuel_tree);
+    store.set_fuel(own)?;
+    store.set_epoch_deadline(1);
+    let HostState { limiter, call, .. } = store.data_mut();
+    limiter.take_refused();
+    if !Arc::ptr_eq(&call.chain, chain) {
+        call.chain = chain.clone();
+    }
+    call.wall_until = call.lately() + Duration::from_millis(budget.wall_ms.saturating_add(EPOCH_MS));
+    call.deadline = call.wall_until;
+    call.own_spent = 0;
+    call.below_spent = 0;
+    call.mark = own;
     Ok(())
 }
 

@@ -90,9 +90,9 @@ pub(super) fn find(linked: &LinkedComponent) -> Lifecycle {
 
 /// The functions of one instance.
 pub(super) struct Exports {
-    pub(super) initialize: TypedFunc<(ConfigIn<'static>,), (Result<(), ErrorOut>,)>,
-    pub(super) handle_message: TypedFunc<(MessageIn<'static>,), (Result<Option<PayloadOut>, ErrorOut>,)>,
-    pub(super) handle_callback: TypedFunc<(CallbackIn<'static>,), (Result<(), ErrorOut>,)>,
+    pub(super) initialize: TypedFunc<(&'static ConfigIn<'static>,), (Result<(), ErrorOut>,)>,
+    pub(super) handle_message: TypedFunc<(&'static MessageIn<'static>,), (Result<Option<PayloadOut>, ErrorOut>,)>,
+    pub(super) handle_callback: TypedFunc<(&'static CallbackIn<'static>,), (Result<(), ErrorOut>,)>,
     pub(super) metadata: TypedFunc<(), (MetadataOut,)>,
     pub(super) health: TypedFunc<(), (HealthReportOut,)>,
     pub(super) shutdown: TypedFunc<(), (Result<(), ErrorOut>,)>,

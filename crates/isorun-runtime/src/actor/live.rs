@@ -1,14 +1,14 @@
 //! One component that is loaded: its store, once it is started, and the calls into it.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Instant;
 
 use isorun_core::{
-    Budget, ComponentConfig, ComponentId, ComponentUsage, Fault, InstanceUid, MessagePayload, Trace, WasmError,
+    Budget, ComponentConfig, ComponentId, ComponentUsage, Fault, InstanceUid, MessagePayload, WasmError,
 };
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::sleep_until;
@@ -19,7 +19,7 @@ use super::lifecycle::Exports;
 use super::shared::SharedComponent;
 use super::types::ConfigIn;
 use crate::interpreted::Ended;
-use crate::store::{Allowance, begin_in, settle};
+use crate::store::{begin_first, settle};
 use crate::{HostState, LinkedComponent, StoreManager, cause};
 
 /// A component that is loaded.
@@ -88,7 +88,10 @@ impl LiveComponent {
 
     /// The store's place, once no call is in it.
     async fn slot(&self) -> Result<MutexGuard<'_, Slot>, WasmError> {
-        let slot = self.slot.lock().await;
+        let slot = match self.slot.try_lock() {
+            Ok(slot) => slot,
+            Err(_) => self.slot.lock().await,
+        };
         if self.is_unloaded.load(Ordering::Acquire) { Err(super::not_found(&self.id)) } else { Ok(slot) }
     }
 
@@ -112,8 +115,8 @@ impl LiveComponent {
         let mut entered = Entered { live: self, slot: &mut slot, is_whole: false };
         let exports = entered.instantiate().await?;
         entered.account();
-        let params = (ConfigIn::new(self.id.as_str(), config),);
-        let (initialized,) = entered.call("initialize", exports.initialize, params).await?;
+        let config = ConfigIn::new(self.id.as_str(), config);
+        let (initialized,) = entered.call("initialize", exports.initialize, (&config,)).await?;
         match initialized.map_err(WasmError::from) {
             Ok(()) => {
                 entered.slot.exports = Some(exports);
@@ -197,8 +200,7 @@ impl Entered<'_> {
         let LiveComponent { budget, chain, .. } = self.live;
         let bug = |detail: String| Ended::Inside(Fault::Bug { detail }, None);
         let store = self.slot.manager.store_mut().map_err(|error| bug(error.to_string()))?;
-        let allowance = Allowance { own: budget.fuel, tree: budget.fuel_tree, deadline: None };
-        begin_in(store, chain.clone(), Trace::default(), allowance).map_err(|error| bug(format!("{error:#}")))?;
+        begin_first(store, chain, budget).map_err(|error| bug(format!("{error:#}")))?;
         Ok(store)
     }
 
@@ -210,7 +212,8 @@ impl Entered<'_> {
         let refused = |fault: Fault| WasmError::instantiation(format!("component `{id}`: {fault}")).caused_by(fault);
         let store = self.begin().map_err(|ended| live.ended("instantiate", ended))?;
         let wall_until = store.data().call.wall_until();
-        match within(wall_until, component.pre.instantiate_async(&mut *store)).await {
+        let started = within(wall_until, pin!(component.pre.instantiate_async(&mut *store))).await;
+        match started {
             Some(Ok(instance)) => Exports::new(store, &instance, places),
             Some(Err(error)) if error.is::<PoolConcurrencyLimitError>() => {
                 let limit = component.component().engine().options().pooled_stores.unwrap_or_default();
@@ -229,10 +232,11 @@ impl Entered<'_> {
         R: ComponentNamedList + Lift + Send + Sync + 'static,
     {
         let live = self.live;
-        live.calls.fetch_add(1, Ordering::Relaxed);
+        add(&live.calls, 1);
         let store = self.begin().map_err(|ended| live.ended(function, ended))?;
         let wall_until = store.data().call.wall_until();
-        let ended = match within(wall_until, func.call_async(&mut *store, params)).await {
+        let called = within(wall_until, pin!(func.call_async(&mut *store, params))).await;
+        let ended = match called {
             Some(Ok(returned)) => return Ok(returned),
             Some(Err(error)) => Ended::inside(&error, store),
             None => Ended::Inside(store.data().call.out_of_time(), None),
@@ -246,17 +250,21 @@ impl Entered<'_> {
             // Only a store that was never made ready has no account.
             let spent = settle(&mut store.as_context_mut()).map_or(0, |()| store.data().call.spent());
             let memory_bytes = store.data().limiter().memory_bytes();
-            self.live.fuel.fetch_add(spent, Ordering::Relaxed);
+            add(&self.live.fuel, spent);
             self.live.memory_bytes.store(memory_bytes, Ordering::Relaxed);
         }
     }
 }
 
+/// Counts what only who holds the component's lock counts: others read it, and nobody else writes.
+fn add(count: &AtomicU64, more: u64) {
+    count.store(count.load(Ordering::Relaxed).saturating_add(more), Ordering::Relaxed);
+}
+
 /// What a future comes to before that time; `None` where it does not.
 ///
 /// Most calls end when they are first polled, and those need no timer.
-async fn within<F: Future>(until: Instant, future: F) -> Option<F::Output> {
-    let mut future = pin!(future);
+async fn within<F: Future>(until: Instant, mut future: Pin<&mut F>) -> Option<F::Output> {
     let mut timer = pin!(None);
     poll_fn(move |cx| {
         if let Poll::Ready(output) = future.as_mut().poll(cx) {

@@ -105,7 +105,7 @@ impl Subject {
         let budget = Budget { max_memory_bytes: 64 << 20, hostcall_fuel: ROOM, ..Budget::default() };
         let mut store = new_store(ENGINE.engine(), "subject".into(), &budget, &[]).unwrap();
         let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
-        let allowance = Allowance { own: budget.fuel, tree: budget.fuel_tree, deadline: Some(until) };
+        let allowance = Allowance { own: budget.fuel, tree: budget.fuel_tree, deadline: until };
         begin(&mut store, InstanceUid([1; 16]), &CallContext::until(until), allowance).unwrap();
         let instance = linker.instantiate_async(&mut store, &self.component).await.unwrap();
         (store, instance)

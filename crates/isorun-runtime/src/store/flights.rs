@@ -71,7 +71,7 @@ pub(crate) fn begin_shared(
     budget: &Budget,
     wall_until: Instant,
 ) -> wasmtime::Result<()> {
-    let allowance = Allowance { own: budget.fuel, tree: budget.fuel_tree, deadline: Some(wall_until) };
+    let allowance = Allowance { own: budget.fuel, tree: budget.fuel_tree, deadline: wall_until };
     begin(store, uid, &CallContext::until(wall_until), allowance)?;
     store.set_fuel(0)?;
     let state = store.data_mut();
