@@ -1,5 +1,6 @@
 //! Components without an engine: what they do costs next to nothing, so that what is left is messaging.
 
+use std::collections::HashMap;
 use std::future::ready;
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -20,7 +21,8 @@ pub trait Puppet: Send + Sync {
 
 /// An engine of puppets, known from the beginning.
 pub struct Puppets {
-    all: Vec<(ComponentId, Arc<dyn Puppet>)>,
+    all: Vec<Arc<dyn Puppet>>,
+    by_id: HashMap<ComponentId, u64>,
     messenger: OnceLock<Weak<dyn Messenger>>,
 }
 
@@ -28,7 +30,9 @@ impl Puppets {
     /// An engine that has those.
     #[must_use]
     pub fn new(all: Vec<(ComponentId, Arc<dyn Puppet>)>) -> Arc<Self> {
-        Arc::new(Self { all, messenger: OnceLock::new() })
+        let by_id = (0..).zip(&all).map(|(at, (id, _))| (id.clone(), at)).collect();
+        let all = all.into_iter().map(|(_, puppet)| puppet).collect();
+        Arc::new(Self { all, by_id, messenger: OnceLock::new() })
     }
 
     /// Gives them what they send with; the first one stays.
@@ -44,7 +48,7 @@ impl Puppets {
         let messenger = self.messenger.get().and_then(Weak::upgrade);
         let at = usize::try_from(handle.handle_id()).unwrap_or(usize::MAX);
         match (self.all.get(at), messenger) {
-            (Some((_, puppet)), Some(messenger)) => Ok(call(&**puppet, &*messenger)),
+            (Some(puppet), Some(messenger)) => Ok(call(&**puppet, &*messenger)),
             (None, _) | (_, None) => Err(WasmError::NotRunning { id: handle.id().to_string() }),
         }
     }
@@ -56,8 +60,7 @@ impl RuntimeEngine for Puppets {
         id: &'a ComponentId,
         _bytes: Bytes,
     ) -> BoxFuture<'a, Result<ComponentHandle, WasmError>> {
-        let at = self.all.iter().position(|(known, _)| known == id);
-        let handle = at.and_then(|at| u64::try_from(at).ok()).map(|at| ComponentHandle::new(id.clone(), at));
+        let handle = self.by_id.get(id).map(|at| ComponentHandle::new(id.clone(), *at));
         Box::pin(ready(handle.ok_or_else(|| WasmError::ComponentNotFound { id: id.to_string() })))
     }
 

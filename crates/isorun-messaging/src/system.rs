@@ -20,7 +20,7 @@ use crate::clock::Clock;
 use crate::dead_letters::{DeadLetterOffice, DeadLetters, payload_bytes};
 use crate::envelope::{Address, Envelope, ReplyTo, not_delivered};
 use crate::held::Held;
-use crate::ids::new_id;
+use crate::ids::{ComponentIds, new_id};
 use crate::incoming::Incoming;
 use crate::route::Route;
 use crate::shared::{Refused, Shared};
@@ -35,6 +35,60 @@ pub const ROUTES_MAX: usize = 1_024;
 ///
 /// Once the last handle is dropped its components are taken away. Everything here runs on the tokio runtime of whoever
 /// calls it.
+///
+/// ```
+/// # use std::{future::ready, sync::Arc};
+/// # use bytes::Bytes;
+/// # use isorun_core::*;
+/// use isorun_messaging::{ActorSystem, ActorSystemOptions, Child, ComponentSpec};
+///
+/// # /// Answers with what it is told.
+/// # struct Echo;
+/// # type Done<'a, T> = BoxFuture<'a, Result<T, WasmError>>;
+/// # impl RuntimeEngine for Echo {
+/// #     fn load_component<'a>(&'a self, id: &'a ComponentId, _: Bytes) -> Done<'a, ComponentHandle> {
+/// #         Box::pin(ready(Ok(ComponentHandle::new(id.clone(), 0))))
+/// #     }
+/// #     fn unload_component<'a>(&'a self, _: &'a ComponentHandle) -> Done<'a, ()> { Box::pin(ready(Ok(()))) }
+/// #     fn start_component<'a>(&'a self, _: &'a ComponentHandle, _: &'a ComponentConfig) -> Done<'a, ()> {
+/// #         Box::pin(ready(Ok(())))
+/// #     }
+/// #     fn call_handle_message<'a>(
+/// #         &'a self, _: &'a ComponentHandle, message: &'a ComponentMessage,
+/// #     ) -> Done<'a, Option<MessagePayload>> {
+/// #         Box::pin(ready(Ok(Some(message.payload.clone()))))
+/// #     }
+/// #     fn call_handle_callback<'a>(&'a self, _: &'a ComponentHandle, _: &'a CallbackMessage) -> Done<'a, ()> {
+/// #         Box::pin(ready(Ok(())))
+/// #     }
+/// #     fn call_metadata<'a>(&'a self, _: &'a ComponentHandle) -> Done<'a, ComponentMetadata> {
+/// #         Box::pin(ready(Ok(ComponentMetadata::default())))
+/// #     }
+/// #     fn call_health<'a>(&'a self, _: &'a ComponentHandle) -> Done<'a, ComponentHealth> {
+/// #         Box::pin(ready(Ok(ComponentHealth { status: HealthStatus::Healthy, reason: None })))
+/// #     }
+/// #     fn call_shutdown<'a>(&'a self, _: &'a ComponentHandle) -> Done<'a, ()> { Box::pin(ready(Ok(()))) }
+/// #     fn stop_component<'a>(&'a self, _: &'a ComponentHandle) -> Done<'a, ()> { Box::pin(ready(Ok(()))) }
+/// #     fn usage(&self, _: &ComponentHandle) -> Option<ComponentUsage> { None }
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let (engine, bytes) = (Arc::new(Echo), Bytes::new());
+/// let system = ActorSystem::new(engine, ActorSystemOptions::default());
+/// let echo = ComponentId::parse("demo/echo/0")?;
+/// let component = system.add(ComponentSpec::new(echo.clone(), bytes)).await?;
+///
+/// let me = ComponentId::parse("demo/me/0")?;
+/// system.send(&me, &echo, "it waits until the component runs".into())?;
+/// assert_eq!(component.queued().messages, 1);
+///
+/// component.start().await.map_err(|exit| exit.to_string())?;
+/// let outcome = system.ask(&me, &echo, "hello", 1_000).await;
+/// assert_eq!(outcome, RequestOutcome::Replied("hello".into()));
+/// component.stop(5_000).await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct ActorSystem {
     inner: Arc<Inner>,
@@ -43,9 +97,11 @@ pub struct ActorSystem {
 pub(crate) struct Inner {
     pub(crate) shared: Arc<Shared>,
     pub(crate) held: Arc<Held>,
-    cells: RwLock<HashMap<ComponentId, Arc<Cell>>>,
+    cells: RwLock<Cells>,
     routes: RwLock<Vec<Arc<Route>>>,
 }
+
+type Cells = HashMap<ComponentId, Arc<Cell>, ComponentIds>;
 
 /// Why a component was not added.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -298,7 +354,7 @@ impl Inner {
         self.cells.read().get(id).cloned()
     }
 
-    fn room_for(&self, cells: &HashMap<ComponentId, Arc<Cell>>, id: &ComponentId) -> Result<(), AddError> {
+    fn room_for(&self, cells: &Cells, id: &ComponentId) -> Result<(), AddError> {
         let max = self.shared.options.components_max;
         if cells.contains_key(id) {
             Err(AddError::AlreadyThere { id: id.clone() })

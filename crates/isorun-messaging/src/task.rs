@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 
-use isorun_core::{CallbackMessage, MessagingError, RequestOutcome, WasmError};
+use isorun_core::{MessagePayload, MessagingError, RequestOutcome, WasmError};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::Exit;
 use crate::cell::{Cell, Leash, NUDGE_HEALTH, NUDGE_TIMER, unknown_health};
 use crate::dead_letters::DeadLetterReason;
-use crate::envelope::{Envelope, Item, answered, cut};
+use crate::envelope::{Item, answered, cut};
 
 /// Messages that a component handles before others of its thread have their turn.
 pub(crate) const TURN_MESSAGES: u32 = 64;
@@ -28,7 +28,10 @@ pub(crate) async fn live(cell: Arc<Cell>, started: Started) {
         Poll::Ready(())
     })
     .await;
-    let exit = leashed(&cell, run(&cell, &mut ending.started)).await;
+    let exit = {
+        let mut run = pin!(run(&cell, &mut ending.started));
+        leashed(&cell, run.as_mut()).await
+    };
     // An error is that the engine has let it go already.
     drop(cell.shared.engine.stop_component(&cell.handle).await);
     if cell.is_removed() {
@@ -61,8 +64,7 @@ impl Drop for Ending<'_> {
 }
 
 /// Runs what a component does until it ends, is killed, or its time to stop is over: then it is dropped where it stands.
-async fn leashed(cell: &Cell, run: impl Future<Output = Exit>) -> Exit {
-    let mut run = pin!(run);
+async fn leashed(cell: &Cell, mut run: Pin<&mut impl Future<Output = Exit>>) -> Exit {
     let mut grace: Option<(Instant, Pin<Box<Sleep>>)> = None;
     poll_fn(move |cx| {
         let leash = cell.leash();
@@ -101,9 +103,11 @@ async fn run(cell: &Arc<Cell>, started: &mut Option<Started>) -> Exit {
     let mut timer = Timer::default();
     timer.set(cell.requests.lock().set_timer());
     let mut turn = 0;
+    // One place for what is in hand: each that a future has makes an idle component larger.
+    let mut hand = Hand { cell, item: None };
     loop {
         let next = poll_fn(|cx| {
-            let next = poll_next(cell, &mut timer, cx);
+            let next = poll_next(cell, &mut timer, &mut hand.item, cx);
             if next.is_pending() {
                 // Others have their turn now.
                 turn = 0;
@@ -111,8 +115,7 @@ async fn run(cell: &Arc<Cell>, started: &mut Option<Started>) -> Exit {
             next
         });
         let ended = match next.await {
-            Next::Item(Item::Message(envelope)) => handle_message(cell, envelope).await,
-            Next::Item(Item::Callback(message)) => handle_callback(cell, message).await,
+            Next::Item => handle(&mut hand).await,
             Next::Health => tell_health(cell).await,
             Next::Stop => return shut_down(cell).await,
         };
@@ -142,12 +145,8 @@ async fn start(cell: &Cell) -> Result<(), Exit> {
     Ok(())
 }
 
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a message lies in it for a moment, and a box would be an allocation for each"
-)]
 enum Next {
-    Item(Item),
+    Item,
     Health,
     Stop,
 }
@@ -174,7 +173,8 @@ impl Timer {
     }
 }
 
-fn poll_next(cell: &Cell, timer: &mut Timer, cx: &mut Context<'_>) -> Poll<Next> {
+/// What is next; an item is put into the hand.
+fn poll_next(cell: &Cell, timer: &mut Timer, hand: &mut Option<Item>, cx: &mut Context<'_>) -> Poll<Next> {
     if cell.leash() != Leash::Run {
         return Poll::Ready(Next::Stop);
     }
@@ -192,7 +192,8 @@ fn poll_next(cell: &Cell, timer: &mut Timer, cx: &mut Context<'_>) -> Poll<Next>
     }
     loop {
         if let Poll::Ready(Some(item)) = cell.mailbox.poll_pop(cx) {
-            return Poll::Ready(Next::Item(item));
+            *hand = Some(item);
+            return Poll::Ready(Next::Item);
         }
         if timer.poll(cx).is_pending() {
             return Poll::Pending;
@@ -212,67 +213,96 @@ fn time_out(cell: &Cell, timer: &mut Timer) {
     timer.set(cell.requests.lock().set_timer());
 }
 
-async fn handle_message(cell: &Cell, mut envelope: Envelope) -> Result<(), WasmError> {
-    if envelope.deadline.is_some_and(|deadline| deadline <= cell.shared.clock.now().0) {
-        cell.bury(envelope, DeadLetterReason::Expired, "");
-        return Ok(());
-    }
-    envelope.reply.begin();
-    let mut in_hand = InHand { cell, envelope: Some(envelope) };
-    let outcome = match &in_hand.envelope {
-        Some(envelope) => cell.shared.engine.call_handle_message(&cell.handle, &envelope.message).await,
-        None => return Ok(()),
-    };
-    let Some(envelope) = in_hand.envelope.take() else { return Ok(()) };
-    let outcome = match outcome {
-        Ok(answer) => Ok(answer),
-        Err(WasmError::Rejected { reason }) => {
-            cell.rejected.fetch_add(1, Relaxed);
-            Err(cut(reason))
-        }
-        Err(error) => {
-            let why = format!("`{}` failed while it handled this: {error}", cell.id());
-            cell.bury(envelope, DeadLetterReason::Crashed, &why);
-            return Err(error);
-        }
-    };
-    cell.handled.fetch_add(1, Relaxed);
-    if envelope.reply.is_wanted() {
-        envelope.reply.answer(match outcome {
-            Ok(answer) => answered(answer),
-            Err(reason) => RequestOutcome::Refused { reason },
-        });
-    }
-    Ok(())
-}
-
-/// A message that is being handled. Dropped with it, the component was taken away.
-struct InHand<'a> {
+/// What a component handles. Dropped with a message in it, the component was taken away.
+struct Hand<'a> {
     cell: &'a Cell,
-    envelope: Option<Envelope>,
+    item: Option<Item>,
 }
 
-impl Drop for InHand<'_> {
+impl Drop for Hand<'_> {
     fn drop(&mut self) {
-        if let Some(envelope) = self.envelope.take() {
+        if let Some(Item::Message(envelope)) = self.item.take() {
             let why = format!("`{}` was taken away while it handled this", self.cell.id());
             self.cell.bury(envelope, DeadLetterReason::Killed, &why);
         }
     }
 }
 
-async fn handle_callback(cell: &Cell, message: CallbackMessage) -> Result<(), WasmError> {
-    if !cell.requests.lock().forget(message.correlation_id) {
-        // Its request was given up after it had ended.
+impl Hand<'_> {
+    /// Lets go what is not to be handled any more; whether something is.
+    fn begin(&mut self) -> bool {
+        let cell = self.cell;
+        match &mut self.item {
+            Some(Item::Message(envelope)) => {
+                envelope.reply.begin();
+                let is_late = envelope.deadline.is_some_and(|deadline| deadline <= cell.shared.clock.now().0);
+                if is_late && let Some(Item::Message(envelope)) = self.item.take() {
+                    cell.bury(envelope, DeadLetterReason::Expired, "");
+                }
+            }
+            Some(Item::Callback(message)) => {
+                let is_wanted = cell.requests.lock().forget(message.correlation_id);
+                if !is_wanted {
+                    // Its request was given up after it had ended.
+                    self.item = None;
+                }
+            }
+            None => {}
+        }
+        self.item.is_some()
+    }
+
+    /// A message was handled.
+    fn end_message(&mut self, outcome: Result<Option<MessagePayload>, WasmError>) -> Result<(), WasmError> {
+        let cell = self.cell;
+        let Some(Item::Message(envelope)) = self.item.take() else { return Ok(()) };
+        let outcome = match outcome {
+            Ok(answer) => Ok(answer),
+            Err(WasmError::Rejected { reason }) => {
+                cell.rejected.fetch_add(1, Relaxed);
+                Err(cut(reason))
+            }
+            Err(error) => {
+                let why = format!("`{}` failed while it handled this: {error}", cell.id());
+                cell.bury(envelope, DeadLetterReason::Crashed, &why);
+                return Err(error);
+            }
+        };
+        cell.handled.fetch_add(1, Relaxed);
+        if envelope.reply.is_wanted() {
+            envelope.reply.answer(match outcome {
+                Ok(answer) => answered(answer),
+                Err(reason) => RequestOutcome::Refused { reason },
+            });
+        }
+        Ok(())
+    }
+}
+
+async fn handle(hand: &mut Hand<'_>) -> Result<(), WasmError> {
+    if !hand.begin() {
         return Ok(());
     }
-    match cell.shared.engine.call_handle_callback(&cell.handle, &message).await {
-        Ok(()) => Ok(()),
-        Err(error) if error.ends_the_component() => Err(error),
-        Err(error) => {
-            tracing::debug!(component = %cell.id(), %error, "component rejected a callback");
-            Ok(())
+    let cell = hand.cell;
+    let engine = &cell.shared.engine;
+    match &hand.item {
+        Some(Item::Message(envelope)) => {
+            let outcome = engine.call_handle_message(&cell.handle, &envelope.message).await;
+            hand.end_message(outcome)
         }
+        Some(Item::Callback(message)) => {
+            let ended = engine.call_handle_callback(&cell.handle, message).await;
+            hand.item = None;
+            match ended {
+                Ok(()) => Ok(()),
+                Err(error) if error.ends_the_component() => Err(error),
+                Err(error) => {
+                    tracing::debug!(component = %cell.id(), %error, "component rejected a callback");
+                    Ok(())
+                }
+            }
+        }
+        None => Ok(()),
     }
 }
 
@@ -299,5 +329,22 @@ async fn shut_down(cell: &Cell) -> Exit {
     match cell.shared.engine.call_shutdown(&cell.handle).await {
         Err(error) if error.ends_the_component() => Exit::Failed { reason: cut(error.to_string()) },
         Err(_) | Ok(()) => Exit::Normal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Most bytes that an idle component may take: its cell, and its task.
+    const IDLE_BYTES_MAX: usize = 1_280;
+
+    #[test]
+    fn an_idle_component_takes_little() {
+        fn size<T>(_made_by: impl Fn(Arc<Cell>, Started) -> T) -> usize {
+            size_of::<T>()
+        }
+        let (cell, task) = (size_of::<Cell>(), size(live));
+        assert!(cell + task <= IDLE_BYTES_MAX, "a cell of {cell} bytes and a task of {task}");
     }
 }
