@@ -65,7 +65,8 @@ pub trait Child: Send + Sync {
 
     /// Tells it to stop, and takes it away where it has not after `graceful_ms` milliseconds; 0 is at once.
     ///
-    /// Does nothing to one that does not run.
+    /// Does nothing to one that does not run. It may come while the child is being started, whose start then says what came
+    /// of it; and, with 0, after a start that was given up, to take away what is left of that.
     fn stop(&self, graceful_ms: u64) -> BoxFuture<'_, ()>;
 
     /// Waits until it ends, by itself or because it was told to. Ready at once where it does not run.

@@ -1,12 +1,11 @@
 //! One life of a child: the futures that start it, wait for its end, and take it away.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use isorun_core::BoxFuture;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::machine::{ChildEvent, ChildKey};
 use crate::{Child, Exit};
@@ -32,7 +31,7 @@ pub(super) async fn start(
         tokio::select! {
             biased;
             result = &mut starting => Some(result),
-            deadline = told(&mut stop_by) => timeout_at(deadline, starting).await.ok(),
+            _ = told(&mut stop_by) => end_start(&*child, starting, &mut stop_by).await,
             () = sleep(Duration::from_millis(start_ms)) => None,
         }
     };
@@ -50,6 +49,33 @@ pub(super) async fn start(
         }
     };
     (key, event)
+}
+
+/// Tells a child to stop that is being started, and waits for what comes of its start; nothing by the deadline, `None`.
+async fn end_start(
+    child: &dyn Child,
+    mut starting: BoxFuture<'_, Result<(), Exit>>,
+    stop_by: &mut StopBy,
+) -> Option<Result<(), Exit>> {
+    loop {
+        let deadline = stop_by.borrow_and_update().unwrap_or_else(Instant::now);
+        // It may hear that while it starts, as a supervisor does; if not, it is told once more when it runs.
+        let telling = async {
+            child.stop(ms_until(deadline)).await;
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            biased;
+            result = &mut starting => return Some(result),
+            () = sleep_until(deadline) => return None,
+            Ok(()) = stop_by.changed() => {}
+            () = telling => {}
+        }
+    }
+}
+
+fn ms_until(deadline: Instant) -> u64 {
+    u64::try_from(deadline.saturating_duration_since(Instant::now()).as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Waits until a child that runs ends, by itself or because it is told to.
@@ -75,30 +101,24 @@ async fn take_away(child: &dyn Child) {
 }
 
 /// Waits until a child is told to stop.
-async fn told(stop_by: &mut StopBy) -> Instant {
-    match stop_by.wait_for(Option::is_some).await.map(|deadline| *deadline) {
-        Ok(Some(deadline)) => deadline,
+async fn told(stop_by: &mut StopBy) {
+    if stop_by.wait_for(Option::is_some).await.is_err() {
         // The supervisor's task is gone, and this one goes with it.
-        Ok(None) | Err(_) => std::future::pending().await,
+        std::future::pending().await
     }
 }
 
 /// Stops a child by the deadline that it is given, or by an earlier one that comes meanwhile.
-async fn take_down(
-    child: &dyn Child,
-    exited: &mut Pin<Box<dyn Future<Output = Exit> + Send + '_>>,
-    stop_by: &mut StopBy,
-) -> Exit {
+async fn take_down(child: &dyn Child, exited: &mut BoxFuture<'_, Exit>, stop_by: &mut StopBy) -> Exit {
     loop {
         let deadline = stop_by.borrow_and_update().unwrap_or_else(Instant::now);
-        let left = deadline.saturating_duration_since(Instant::now());
         let down = async {
-            child.stop(u64::try_from(left.as_millis()).unwrap_or(u64::MAX)).await;
+            child.stop(ms_until(deadline)).await;
             exited.as_mut().await
         };
         tokio::select! {
             biased;
-            exit = timeout(left + Duration::from_millis(HARD_MS), down) => return exit.unwrap_or(Exit::Killed),
+            exit = timeout_at(deadline.max(Instant::now()) + Duration::from_millis(HARD_MS), down) => return exit.unwrap_or(Exit::Killed),
             Ok(()) = stop_by.changed() => {}
         }
     }

@@ -4,12 +4,18 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::census::Census;
 use super::options::{Restart, Strategy, SupervisorOptions};
 use crate::{Exit, LifecycleState};
 
 /// Names a child within its supervisor. Later ones are larger, and one is never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct ChildKey(u64);
+
+impl ChildKey {
+    /// Larger than any that is given.
+    pub(super) const LAST: Self = Self(u64::MAX);
+}
 
 /// What is heard of a child.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +55,8 @@ pub(crate) struct Machine<C> {
     options: SupervisorOptions,
     phase: Phase,
     slots: Vec<Slot<C>>,
+    /// The same slots by their states: what changes one of them does it by way of [`Self::change`].
+    census: Census,
     /// When restarts were decided, the oldest first; at most `restarts_max` of them.
     restarts: VecDeque<Instant>,
     keys_given: u64,
@@ -141,6 +149,7 @@ impl<C> Machine<C> {
             options: options.bounded(),
             phase: Phase::Created,
             slots: Vec::new(),
+            census: Census::default(),
             restarts: VecDeque::new(),
             keys_given: 0,
         }
@@ -156,12 +165,16 @@ impl<C> Machine<C> {
     }
 
     pub(crate) fn slot(&self, key: ChildKey) -> Option<&Slot<C>> {
-        self.slots.binary_search_by_key(&key, |slot| slot.key).ok().map(|at| &self.slots[at])
+        self.position(key).map(|at| &self.slots[at])
+    }
+
+    fn position(&self, key: ChildKey) -> Option<usize> {
+        self.slots.binary_search_by_key(&key, |slot| slot.key).ok()
     }
 
     /// Whether every child runs, or has ended as it may.
     pub(crate) fn is_settled(&self) -> bool {
-        self.slots.iter().all(|slot| matches!(slot.state, SlotState::Running { .. } | SlotState::Ended))
+        self.census.is_settled()
     }
 
     /// Whether all children are being stopped, for whatever reason.
@@ -184,17 +197,32 @@ impl<C> Machine<C> {
             fate: Fate::Stay,
             failures: 0,
         });
+        self.census.enter(key, SlotState::Created, false);
         key
     }
 
     /// Forgets a child, once it is down; does nothing where there is none.
     pub(crate) fn remove(&mut self, key: ChildKey) {
-        let Ok(at) = self.slots.binary_search_by_key(&key, |slot| slot.key) else { return };
+        let Some(at) = self.position(key) else { return };
         if self.slots[at].state.is_busy() {
-            self.slots[at].fate = Fate::Leave;
+            self.change(at, |slot| slot.fate = Fate::Leave);
         } else {
-            self.slots.remove(at);
+            self.drop_slot(at);
         }
+    }
+
+    fn drop_slot(&mut self, at: usize) {
+        let slot = self.slots.remove(at);
+        self.census.leave(slot.key, slot.state);
+    }
+
+    /// Changes a child's state, its fate, or both.
+    fn change<T>(&mut self, at: usize, change: impl FnOnce(&mut Slot<C>) -> T) -> T {
+        let slot = &mut self.slots[at];
+        self.census.leave(slot.key, slot.state);
+        let changed = change(slot);
+        self.census.enter(slot.key, slot.state, slot.fate != Fate::Stay);
+        changed
     }
 
     /// Begins, or begins anew: as if no child had ever run.
@@ -210,8 +238,8 @@ impl<C> Machine<C> {
         }
         self.phase = Phase::Running;
         self.restarts.clear();
-        for slot in &mut self.slots {
-            (slot.state, slot.fate, slot.failures) = (SlotState::Created, Fate::Stay, 0);
+        for at in 0..self.slots.len() {
+            self.change(at, |slot| (slot.state, slot.fate, slot.failures) = (SlotState::Created, Fate::Stay, 0));
         }
         Ok(())
     }
@@ -230,13 +258,13 @@ impl<C> Machine<C> {
     /// # Errors
     /// [`OutOfOrder`] for what can't be heard of a child in its state.
     pub(crate) fn handle(&mut self, key: ChildKey, event: ChildEvent, now: Instant) -> Result<(), OutOfOrder> {
-        let Ok(at) = self.slots.binary_search_by_key(&key, |slot| slot.key) else {
+        let Some(at) = self.position(key) else {
             return Err(OutOfOrder { event: format!("{event:?}"), state: "unknown".into() });
         };
         let state = self.slots[at].state;
         match (state, event) {
             (SlotState::Starting { .. }, ChildEvent::Started) => {
-                self.slots[at].state = SlotState::Running { since: now };
+                self.change(at, |slot| slot.state = SlotState::Running { since: now });
             }
             // It had started before it heard that it should stop: its end still follows.
             (SlotState::Stopping, ChildEvent::Started) => {}
@@ -270,7 +298,7 @@ impl<C> Machine<C> {
                 if let Some(stop) = self.poll_stop(true) {
                     return Some(stop);
                 }
-                if self.slots.iter().any(|slot| slot.state.is_busy()) {
+                if self.census.is_busy() {
                     return None;
                 }
                 self.phase = Phase::Stopped;
@@ -282,100 +310,85 @@ impl<C> Machine<C> {
     /// When to ask again, if nothing is heard before.
     pub(crate) fn wakes_at(&self, now: Instant) -> Option<Instant> {
         // What is due already waits for its turn, which comes with an event.
-        let due = |slot: &Slot<C>| match slot.state {
-            SlotState::Waiting { not_before } => Some(not_before).filter(|at| *at > now),
-            SlotState::Created
-            | SlotState::Starting { .. }
-            | SlotState::Running { .. }
-            | SlotState::Stopping
-            | SlotState::Ended => None,
-        };
-        self.slots.iter().filter_map(due).min()
+        self.census.next_time(now)
     }
 
     /// One child at a time, the last that is up first.
     fn poll_stop(&mut self, all: bool) -> Option<Decision> {
-        if self.slots.iter().any(|slot| slot.state == SlotState::Stopping) {
+        if self.census.is_stopping() {
             return None;
         }
-        let doomed = |slot: &&mut Slot<C>| slot.state.is_up() && (all || slot.fate != Fate::Stay);
-        let slot = self.slots.iter_mut().rev().find(doomed)?;
-        slot.state = SlotState::Stopping;
-        Some(Decision::Stop(slot.key))
+        let key = if all { self.census.last_up() } else { self.census.last_doomed() }?;
+        let at = self.position(key)?;
+        self.change(at, |slot| slot.state = SlotState::Stopping);
+        Some(Decision::Stop(key))
     }
 
     fn poll_start(&mut self, now: Instant) -> Option<Decision> {
-        let at = match self.options.strategy {
+        let key = match self.options.strategy {
             Strategy::OneForOne => self.next_alone(now),
             Strategy::OneForAll | Strategy::RestForOne => self.next_in_order(now),
         }?;
-        let slot = &mut self.slots[at];
-        let again = slot.state != SlotState::Created;
-        slot.restarts = slot.restarts.saturating_add(u32::from(again));
-        slot.state = SlotState::Starting { again };
-        Some(Decision::Start(slot.key))
+        let at = self.position(key)?;
+        self.change(at, |slot| {
+            let again = slot.state != SlotState::Created;
+            slot.restarts = slot.restarts.saturating_add(u32::from(again));
+            slot.state = SlotState::Starting { again };
+        });
+        Some(Decision::Start(key))
     }
 
     /// Restarts wait for nobody; first starts are one after the other.
-    fn next_alone(&self, now: Instant) -> Option<usize> {
-        let due = |slot: &Slot<C>| matches!(slot.state, SlotState::Waiting { not_before } if not_before <= now);
-        if let Some(at) = self.slots.iter().position(due) {
-            return Some(at);
-        }
-        let is_first = |slot: &Slot<C>| slot.state == SlotState::Starting { again: false };
-        if self.slots.iter().any(is_first) {
-            return None;
-        }
-        self.slots.iter().position(|slot| slot.state == SlotState::Created)
+    fn next_alone(&self, now: Instant) -> Option<ChildKey> {
+        let first = || self.census.first_created().filter(|_| !self.census.is_starting_first());
+        self.census.first_due(now).or_else(first)
     }
 
     /// One at a time and in order, once nobody is being stopped; who is to be was told so before this is asked.
-    fn next_in_order(&self, now: Instant) -> Option<usize> {
-        let mut first = None;
-        for (at, slot) in self.slots.iter().enumerate() {
-            match slot.state {
-                SlotState::Starting { .. } | SlotState::Stopping => return None,
-                SlotState::Created | SlotState::Waiting { .. } => first = first.or(Some(at)),
-                SlotState::Running { .. } | SlotState::Ended => {}
-            }
+    fn next_in_order(&self, now: Instant) -> Option<ChildKey> {
+        if self.census.is_starting() || self.census.is_stopping() {
+            return None;
         }
-        first.filter(|at| match self.slots[*at].state {
+        let first = self.slot(self.census.first_down()?)?;
+        let is_due = match first.state {
             SlotState::Waiting { not_before } => not_before <= now,
-            _ => true,
-        })
+            SlotState::Created
+            | SlotState::Starting { .. }
+            | SlotState::Running { .. }
+            | SlotState::Stopping
+            | SlotState::Ended => true,
+        };
+        is_due.then_some(first.key)
     }
 
     /// Decides what becomes of a child that has ended.
     fn came_down(&mut self, at: usize, exit: Exit, never_ran: bool, now: Instant) {
-        let slot = &mut self.slots[at];
-        let fate = std::mem::replace(&mut slot.fate, Fate::Stay);
-        let was_told = slot.state == SlotState::Stopping;
-        slot.last_exit = Some(exit.clone());
-        slot.state = match (&self.phase, fate) {
-            (_, Fate::Leave) => {
-                self.slots.remove(at);
-                return;
-            }
-            (Phase::Running, Fate::Again { not_before }) => match slot.restart {
-                Restart::Permanent | Restart::Transient => SlotState::Waiting { not_before },
-                Restart::Temporary => SlotState::Ended,
+        let was_told = self.slots[at].state == SlotState::Stopping;
+        let (fate, restart) = self.change(at, |slot| {
+            slot.last_exit = Some(exit.clone());
+            slot.state = SlotState::Ended;
+            (std::mem::replace(&mut slot.fate, Fate::Stay), slot.restart)
+        });
+        match (&self.phase, fate) {
+            (_, Fate::Leave) => self.drop_slot(at),
+            (Phase::Running, Fate::Again { not_before }) => match restart {
+                Restart::Permanent | Restart::Transient => {
+                    self.change(at, |slot| slot.state = SlotState::Waiting { not_before });
+                }
+                Restart::Temporary => {}
             },
             (Phase::Running, Fate::Stay) => {
-                let again = match slot.restart {
+                let again = match restart {
                     Restart::Permanent => true,
                     Restart::Transient => never_ran || exit != Exit::Normal,
                     Restart::Temporary => false,
                 };
                 if again && !was_told {
                     self.restart(at, &exit, now);
-                    return;
                 }
-                SlotState::Ended
             }
-            (Phase::Created | Phase::Stopping { .. } | Phase::Stopped, Fate::Stay | Fate::Again { .. }) => {
-                SlotState::Ended
-            }
-        };
+            (Phase::Created | Phase::Stopping { .. } | Phase::Stopped, Fate::Stay | Fate::Again { .. }) => {}
+        }
     }
 
     /// Restarts a child that has failed, and those that its strategy restarts with it; or gives up.
@@ -389,31 +402,31 @@ impl<C> Machine<C> {
             let name = &self.slots[at].name;
             let reason =
                 format!("gave up: `{name}` {exit}, and {restarts_max} restarts within {window_ms} ms are allowed");
-            self.slots[at].state = SlotState::Ended;
             self.stop_all(Exit::Failed { reason });
             return;
         }
         self.restarts.push_back(now);
 
-        let failed = &mut self.slots[at];
-        let not_before = now + self.options.backoff(failed.failures);
-        failed.failures = failed.failures.saturating_add(1);
-        failed.state = SlotState::Waiting { not_before };
+        let not_before = now + self.options.backoff(self.slots[at].failures);
+        self.change(at, |failed| {
+            failed.failures = failed.failures.saturating_add(1);
+            failed.state = SlotState::Waiting { not_before };
+        });
         let first = match self.options.strategy {
             Strategy::OneForOne => return,
             Strategy::OneForAll => 0,
             Strategy::RestForOne => at,
         };
-        for slot in &mut self.slots[first..] {
-            slot.again(not_before);
+        for at in first..self.slots.len() {
+            self.change(at, |slot| slot.again(not_before));
         }
     }
 
     fn stop_all(&mut self, exit: Exit) {
         self.phase = Phase::Stopping { exit };
-        for slot in &mut self.slots {
-            if matches!(slot.state, SlotState::Waiting { .. }) {
-                slot.state = SlotState::Ended;
+        for at in 0..self.slots.len() {
+            if matches!(self.slots[at].state, SlotState::Waiting { .. }) {
+                self.change(at, |slot| slot.state = SlotState::Ended);
             }
         }
     }
@@ -439,6 +452,18 @@ impl<C> Slot<C> {
                 Restart::Temporary => {}
             },
         }
+    }
+}
+
+#[cfg(test)]
+impl<C> Machine<C> {
+    /// The census, taken anew.
+    fn recount(&self) -> Census {
+        let mut census = Census::default();
+        for slot in &self.slots {
+            census.enter(slot.key, slot.state, slot.fate != Fate::Stay);
+        }
+        census
     }
 }
 

@@ -171,6 +171,7 @@ impl Outside {
             "stuck: {:#?}",
             self.machine
         );
+        assert_eq!(self.machine.census, self.machine.recount());
         assert!(self.machine.restarts.len() <= self.options.restarts_max as usize);
     }
 

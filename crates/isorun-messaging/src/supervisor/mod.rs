@@ -1,8 +1,9 @@
 //! Starts what fails again, and says so where that does not help.
 //!
-//! `options.rs` is what a supervisor is told, `machine.rs` what it decides, `life.rs` how one child is started and taken
-//! away, `shell.rs` the task around them.
+//! `options.rs` is what a supervisor is told, `machine.rs` what it decides (`census.rs` counts for it), `life.rs` how one
+//! child is started and taken away, `shell.rs` the task around them.
 
+mod census;
 mod life;
 mod machine;
 mod options;

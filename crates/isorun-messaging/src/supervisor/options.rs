@@ -107,7 +107,7 @@ impl std::str::FromStr for Restart {
 pub const RESTARTS_MAX: u32 = 1_000;
 /// Most children of one supervisor.
 ///
-/// Each event looks through all of them: more belong into a tree.
+/// They start one after the other, and may all be restarted at once: more belong into a tree.
 pub const CHILDREN_MAX: usize = 16_384;
 
 /// Longest wait that a supervisor is set to, in milliseconds: a day. Longer ones are taken for this one.

@@ -313,6 +313,8 @@ struct Lives {
     steps: HashMap<Id, (ChildKey, Step, Arc<dyn Child>)>,
     /// Where each of them hears that it is to stop.
     stops: HashMap<ChildKey, watch::Sender<Option<Instant>>>,
+    /// By when all are to be down, as they were told.
+    hurried: Option<Instant>,
 }
 
 /// What a task does with a child.
@@ -477,7 +479,8 @@ impl Lives {
 
     /// Gives those that are being stopped no longer than that.
     fn hurry(&mut self, by: Option<Instant>) {
-        let Some(by) = by else { return };
+        let Some(by) = by.filter(|_| self.hurried != by) else { return };
+        self.hurried = Some(by);
         for stop in self.stops.values() {
             stop.send_if_modified(|known| match known {
                 Some(known) if by < *known => {

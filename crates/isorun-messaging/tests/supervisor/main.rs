@@ -1,6 +1,7 @@
 //! A supervisor at work, on a clock that stands still while something is done.
 
 mod fake;
+mod sequences;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -161,8 +162,37 @@ async fn told_to_stop_while_a_child_hangs_at_its_start_it_ends_in_time() {
     assert_eq!(within(supervisor.stop()).await, Exit::Normal);
     assert_eq!(told.elapsed(), Duration::from_millis(5_000));
     assert_eq!(within(starts).await.unwrap(), Err(Exit::Normal));
-    assert_eq!(log.take(), ["+a", "+b", "-b 0", "-a 5000"]);
+    assert_eq!(log.take(), ["+a", "+b", "-b 5000", "-b 0", "-a 5000"]);
     assert_eq!(child(&supervisor, "b").last_exit, Some(Exit::Killed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_supervisor_that_is_still_starting_hears_that_it_is_to_stop_and_to_hurry() {
+    for graceful_ms in [0, 2_000] {
+        let log = Log::default();
+        let (a, b) = (Fake::new("a", &log, []), Fake::new("b", &log, [Life::HangsAtStart]));
+        let below = supervisor(Strategy::OneForOne, &[("a", &a), ("b", &b)]);
+        let above = Supervisor::new(options(Strategy::OneForOne))
+            .child("below", Arc::new(below.clone()), Restart::Permanent)
+            .unwrap();
+        let mut events = below.subscribe();
+        let starts = tokio::spawn({
+            let above = above.clone();
+            async move { above.start().await }
+        });
+        until(&mut events, |event| matches!(event, SupervisorEvent::Starting { child, .. } if **child == *"b")).await;
+        let stops = tokio::spawn({
+            let above = above.clone();
+            async move { above.stop().await }
+        });
+        until(&mut events, |event| matches!(event, SupervisorEvent::Stopping { .. })).await;
+        let told = Instant::now();
+        within(Child::stop(&above, graceful_ms)).await;
+        assert!(told.elapsed() < Duration::from_millis(graceful_ms + 100), "{:?}", told.elapsed());
+        assert_eq!(within(stops).await.unwrap(), Exit::Normal);
+        assert_eq!(within(starts).await.unwrap(), Err(Exit::Normal));
+        assert_eq!((below.state(), a.runs()), (LifecycleState::Stopped, false));
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -335,15 +365,22 @@ async fn a_supervisor_whose_own_task_breaks_has_ended_and_says_so() {
 #[tokio::test(start_paused = true)]
 async fn as_many_children_as_there_may_be_and_no_more() {
     let log = Log::default();
-    let a = Fake::new("a", &log, []);
-    let supervisor = Supervisor::new(SupervisorOptions::default());
-    let add = |number: usize| supervisor.add(number.to_string(), Arc::clone(&a) as Arc<dyn Child>, Restart::Permanent);
+    let supervisor = Supervisor::new(options(Strategy::RestForOne));
+    let add = |number: usize| supervisor.add(number.to_string(), Fake::new("a", &log, []), Restart::Permanent);
     for number in 0..CHILDREN_MAX {
         add(number).unwrap();
     }
     assert_eq!(add(CHILDREN_MAX), Err(AddChildError::TooMany));
+    within(supervisor.start()).await.unwrap();
     assert!(supervisor.remove("7"));
+    // Its place is free once it is down.
+    let mut events = supervisor.subscribe();
+    until(&mut events, |event| matches!(event, SupervisorEvent::Ended { .. })).await;
     add(CHILDREN_MAX).unwrap();
+    until(&mut events, started(&CHILDREN_MAX.to_string())).await;
+    assert_eq!(log.take().len(), CHILDREN_MAX + 2);
+    within(supervisor.stop()).await;
+    assert_eq!(log.take().len(), CHILDREN_MAX);
 }
 
 #[tokio::test(start_paused = true)]
