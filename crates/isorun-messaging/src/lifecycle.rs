@@ -72,6 +72,13 @@ pub trait Child: Send + Sync {
     /// Waits until it ends, by itself or because it was told to. Ready at once where it does not run.
     fn exited(&self) -> BoxFuture<'_, Exit>;
 
+    /// Whether it starts and stops children of its own, each of which has a time for that.
+    ///
+    /// A supervisor above sets no limit to how long it takes to start, and none to its stop but for one that all have.
+    fn is_supervisor(&self) -> bool {
+        false
+    }
+
     /// Says that nobody will start it again: what waits for it is let go. Does nothing to one that runs.
     ///
     /// A start all the same begins anew.

@@ -139,9 +139,11 @@ pub struct SupervisorOptions {
     pub backoff_ms_max: u64,
     /// How long a child has to run for its next failure to be the first in a row again, in milliseconds.
     pub steady_ms: u64,
-    /// How long a child may take to stop before it is taken away, in milliseconds.
+    /// How long a child may take to stop before it is taken away, in milliseconds. A supervisor among them has no limit but
+    /// those of its own children.
     pub graceful_ms: u64,
-    /// How long a child may take to start, in milliseconds; then it is taken away, and has failed.
+    /// How long a child may take to start, in milliseconds; then it is taken away, and has failed. Not for supervisors, as
+    /// above.
     pub start_ms: u64,
 }
 

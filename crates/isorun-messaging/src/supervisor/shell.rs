@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 
 use super::life;
 use super::machine::{ChildEvent, ChildKey, Decision, Machine, Slot, SlotState};
-use super::options::{CHILDREN_MAX, Restart, SupervisorOptions};
+use super::options::{CHILDREN_MAX, Restart, SupervisorOptions, WAIT_MS_MAX};
 use super::status::{ChildStatus, SupervisorEvent};
 use crate::{Child, Exit, LifecycleState};
 
@@ -267,9 +267,10 @@ impl Child for Supervisor {
         Box::pin(self.start())
     }
 
-    /// All children together have that time; those whose turn comes later are taken away at once.
+    /// All children together have that time, and each of them its own at most; those whose turn comes later are taken away
+    /// at once.
     fn stop(&self, graceful_ms: u64) -> BoxFuture<'_, ()> {
-        let graceful = Duration::from_millis(graceful_ms.min(super::WAIT_MS_MAX));
+        let graceful = Duration::from_millis(graceful_ms.min(WAIT_MS_MAX));
         Box::pin(async move {
             self.tell_to_stop(Some(Instant::now() + graceful));
             self.end().await;
@@ -278,6 +279,10 @@ impl Child for Supervisor {
 
     fn exited(&self) -> BoxFuture<'_, Exit> {
         Box::pin(self.end())
+    }
+
+    fn is_supervisor(&self) -> bool {
+        true
     }
 
     /// Abandons its children, where it does not run.
@@ -383,12 +388,16 @@ impl Shared {
                     // The machine decides of none but its own.
                     let Some(slot) = inner.machine.slot(key) else { continue };
                     self.tell(SupervisorEvent::Starting { child: Arc::clone(&slot.name), restarts: slot.restarts });
-                    lives.start(key, Arc::clone(&slot.child), inner.machine.options().start_ms);
+                    let options = inner.machine.options();
+                    let start_ms = if slot.child.is_supervisor() { WAIT_MS_MAX } else { options.start_ms };
+                    lives.start(key, Arc::clone(&slot.child), start_ms);
                 }
                 Decision::Stop(key) => {
                     let Some(slot) = inner.machine.slot(key) else { continue };
                     self.tell(SupervisorEvent::Stopping { child: Arc::clone(&slot.name) });
-                    let own = Instant::now() + Duration::from_millis(inner.machine.options().graceful_ms);
+                    let options = inner.machine.options();
+                    let graceful_ms = if slot.child.is_supervisor() { WAIT_MS_MAX } else { options.graceful_ms };
+                    let own = Instant::now() + Duration::from_millis(graceful_ms);
                     lives.stop(key, inner.stop_by.map_or(own, |all| all.min(own)));
                 }
                 Decision::End(exit) => return Some(exit),

@@ -291,9 +291,9 @@ async fn a_supervisor_that_gives_up_is_started_again_by_the_one_above_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_children_of_a_supervisor_that_is_stopped_by_another_share_its_time() {
+async fn children_of_a_supervisor_below_have_their_own_time_unless_the_whole_has_less() {
     let log = Log::default();
-    let stubborn = || Fake::new("s", &log, [Life::Stubborn]);
+    let stubborn = || Fake::new("s", &log, [Life::Stubborn, Life::Stubborn]);
     let below = supervisor(Strategy::OneForOne, &[("a", &stubborn()), ("b", &stubborn()), ("c", &stubborn())]);
     let above = Supervisor::new(options(Strategy::OneForOne))
         .child("below", Arc::new(below.clone()), Restart::Permanent)
@@ -301,9 +301,29 @@ async fn the_children_of_a_supervisor_that_is_stopped_by_another_share_its_time(
     within(above.start()).await.unwrap();
     let told = Instant::now();
     assert_eq!(within(above.stop()).await, Exit::Normal);
-    assert!(told.elapsed() < Duration::from_millis(6_000), "{:?}", told.elapsed());
-    assert_eq!(log.take(), ["+s", "+s", "+s", "-s 5000", "-s 0", "-s 0"]);
+    assert_eq!(told.elapsed(), Duration::from_millis(15_000));
+    assert_eq!(log.take(), ["+s", "+s", "+s", "-s 5000", "-s 5000", "-s 5000"]);
+    within(above.start()).await.unwrap();
+    let told = Instant::now();
+    within(Child::stop(&above, 7_000)).await;
+    assert!(told.elapsed() < Duration::from_millis(7_100), "{:?}", told.elapsed());
+    assert_eq!(log.take(), ["+s", "+s", "+s", "-s 5000", "-s 2000", "-s 0"]);
     assert_eq!(below.state(), LifecycleState::Stopped);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_supervisor_below_may_take_longer_to_start_than_any_of_its_children() {
+    let log = Log::default();
+    let slow = || Fake::new("s", &log, [Life::HangsAtStart]);
+    let below = supervisor(Strategy::RestForOne, &[("a", &slow()), ("b", &slow())]);
+    let above = Supervisor::new(options(Strategy::OneForOne))
+        .child("below", Arc::new(below.clone()), Restart::Permanent)
+        .unwrap();
+    let began = Instant::now();
+    within(above.start()).await.unwrap();
+    assert!(began.elapsed() > Duration::from_millis(2 * 60_000));
+    assert_eq!(child(&above, "below").restarts, 0);
+    within(above.stop()).await;
 }
 
 #[tokio::test(start_paused = true)]
