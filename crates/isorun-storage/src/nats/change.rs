@@ -145,12 +145,9 @@ impl<B: Revisions> Changes<B> {
             let (revision, record) = self.record(owner).await?;
             let Some(intent) = record.intent else { return Ok(record.usage) };
             let found = self.bucket.read(&subject::value(self.bucket.prefix(), owner, &intent.key)).await?;
-            if was_made(&intent, &found) {
-                return Ok(intent.after);
-            }
-            // It may have been made, and another after it, since the record was read.
-            if self.record(owner).await?.0 == revision {
-                return Ok(record.usage);
+            // Another change may have been made since the record was read, of the same key even.
+            if self.is_latest(owner, revision).await {
+                return Ok(if was_made(&intent, &found) { intent.after } else { record.usage });
             }
         }
         Err(busy().to_string())
@@ -194,6 +191,11 @@ impl<B: Revisions> Changes<B> {
         let record = str::from_utf8(&text).ok().and_then(Record::from_text);
         let record = record.ok_or_else(|| format!("the usage record of {} is not one of isorun", owner.as_str()))?;
         Ok((entry.revision, record))
+    }
+
+    /// Whether nobody has written the owner's record since.
+    async fn is_latest(&self, owner: &Owner, revision: u64) -> bool {
+        self.record(owner).await.is_ok_and(|(found, _)| found == revision)
     }
 
     /// The owner's record, and what it keeps once the change in it has been made, or never will be.
@@ -241,7 +243,12 @@ impl<B: Revisions> Changes<B> {
             }
             let Ok(found) = self.bucket.read(place).await else { return unknown(reason) };
             if was_made(intent, &found) {
-                return Ok(());
+                return match intent.kind {
+                    Kind::Set => Ok(()),
+                    // Another node may have settled this one, and taken the key away itself.
+                    Kind::Delete if self.is_latest(owner, revision).await => Ok(()),
+                    Kind::Delete => unknown(reason),
+                };
             }
             if found.revision != intent.base {
                 return unknown(reason);
@@ -250,10 +257,8 @@ impl<B: Revisions> Changes<B> {
                 Err(WriteError::Conflict) => {}
                 Err(WriteError::Refused(_) | WriteError::Unclear(_)) => return unknown(reason),
                 // Unless another node has settled it, and changed that key since, it was not made and never will be.
-                Ok(()) => match self.record(owner).await {
-                    Ok((found, _)) if found == revision => return Err(unavailable(reason)),
-                    Ok(_) | Err(_) => return unknown(reason),
-                },
+                Ok(()) if self.is_latest(owner, revision).await => return Err(unavailable(reason)),
+                Ok(()) => return unknown(reason),
             }
         }
         unknown(reason)

@@ -107,7 +107,7 @@ impl Node {
             tokio::task::yield_now().await;
         }
         let mut world = self.world.lock();
-        if world.random(4) == 0 {
+        if world.bad > 0 && world.random(4) == 0 {
             world.bring_one_that_is_late();
         }
     }
@@ -296,7 +296,7 @@ fn runs(seed: u64, bad: u64, nodes: usize) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
 
     #[test]
     fn nodes_over_a_bad_network_count_exactly_and_say_only_what_is_so(
