@@ -233,8 +233,8 @@ pub const LOGS: &str = examples! {
 };
 
 pub const SEND: &str = examples! {
-    "isorun send east demo/tally/0 add:1"
-    "isorun send tcp://127.0.0.1:7100 demo/tally/0 add:1"
+    "isorun send east demo/tally/0 'add 1'"
+    "isorun send tcp://127.0.0.1:7100 demo/tally/0 'add 1'"
 };
 
 pub const ASK: &str = examples! {

@@ -23,8 +23,8 @@
 //! actors.start().await.map_err(|exit| exit.to_string())?;
 //!
 //! let (me, tally) = (ComponentId::parse("demo/me/0")?, ComponentId::parse("demo/tally/0")?);
-//! actors.ask(&me, &tally, "add:40", 60_000).await;
-//! let outcome = actors.ask(&me, &tally, "add:2", 60_000).await;
+//! actors.ask(&me, &tally, "add 40", 60_000).await;
+//! let outcome = actors.ask(&me, &tally, "add 2", 60_000).await;
 //! # println!("{outcome:?}");
 //! assert!(matches!(outcome, RequestOutcome::Replied(_)));
 //! actors.stop().await;
