@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use isorun_core::{BoxFuture, Budget};
+use isorun_core::{BoxFuture, Budget, Failure, Fault};
 use isorun_runtime::{Link, LinkedComponent, link};
 use tokio::sync::Mutex;
 
@@ -167,7 +167,23 @@ impl WitNodeExecutor {
 
 /// The first shape: the canonical ABI moves the bytes.
 async fn typed(store: &Live, input: &[u8]) -> Result<Vec<u8>, ComponentExecutionError> {
-    Ok(store.call(PROCESS, &[Arg::Bytes(input)]).await?.bytes()?.to_vec())
+    let too_long = |function| {
+        let (which, limit) = ("output bytes".into(), OUTPUT_BYTES_MAX as u64);
+        ComponentExecutionError::Limit { function, which, limit, wanted: 0 }
+    };
+    match store.call(PROCESS, &[Arg::Bytes(input)]).await {
+        Ok(results) => match results.bytes()? {
+            output if output.len() > OUTPUT_BYTES_MAX => Err(too_long(store.path(PROCESS).to_owned())),
+            output => Ok(output.to_vec()),
+        },
+        // Of what has no other parts than bytes and a text, nothing but its length can keep it from being carried.
+        Err(ComponentExecutionError::Failed { function, failure })
+            if matches!(*failure, Failure::Failed(Fault::BadResults { .. })) =>
+        {
+            Err(too_long(function))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// An output, and whether the store is as good as before.

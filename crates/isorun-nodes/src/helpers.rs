@@ -16,18 +16,24 @@ pub(crate) async fn run(live: &Live, input: &[u8]) -> Result<Vec<u8>, ComponentE
     let process = live.call(PROCESS, &[Arg::Int(0), Arg::Int(bytes), Arg::Int(length_at)]).await?;
     let address = process.int()?;
     let length = read(live, "the output's length", MemoryRange { address: length_at, bytes: LENGTH_BYTES }).await?;
-    let bytes = length_of(live, address, &length)?;
-    read(live, "the output", MemoryRange { address, bytes }).await
+    let output = MemoryRange { address, bytes: length_of(&length) };
+    short_enough(live, output)?;
+    read(live, "the output", output).await
 }
 
-/// The output's length, if it is one that an output may have.
-pub(crate) fn length_of(live: &Live, address: u64, length: &[u8]) -> Result<u64, ComponentExecutionError> {
-    let bytes = length.try_into().map_or(u64::MAX, u64::from_le_bytes);
-    if bytes <= OUTPUT_BYTES_MAX as u64 {
-        return Ok(bytes);
+/// The output's length, as `process` wrote it.
+pub(crate) fn length_of(length: &[u8]) -> u64 {
+    // Read as 8 bytes: another number of them is no length that an output may have.
+    length.try_into().map_or(u64::MAX, u64::from_le_bytes)
+}
+
+/// Refuses an output that is longer than one may be.
+pub(crate) fn short_enough(live: &Live, output: MemoryRange) -> Result<(), ComponentExecutionError> {
+    let limit = OUTPUT_BYTES_MAX as u64;
+    if output.bytes <= limit {
+        return Ok(());
     }
-    let cause = AccessFault::TooLong { limit: OUTPUT_BYTES_MAX as u64 };
-    Err(failed(live, PROCESS, "the output", MemoryRange { address, bytes }, cause))
+    Err(failed(live, PROCESS, "the output", output, AccessFault::TooLong { limit }))
 }
 
 pub(crate) fn failed(

@@ -21,7 +21,7 @@
 //!             (i32.const 0)))
 //!     (core instance $m (instantiate $M))
 //!     (func (export "process") (param "input" (list u8)) (result (list u8))
-//!         (canon lift (core func $m "process") (memory $m "memory") (realloc (func $m "realloc")))))"#;
+//!         (canon lift (core func $m "process") (memory (core memory $m "memory")) (realloc (core func $m "realloc")))))"#;
 //! let artifact = WasmArtifact::new(wat::parse_str(wat)?, "echo.wasm");
 //! let module = LoadedModule::load(&WasmtimeEngine::new()?, &artifact)?;
 //!

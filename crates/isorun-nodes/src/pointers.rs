@@ -1,6 +1,6 @@
 //! The third shape: the host allocates, writes, calls, reads and frees in the component's own memory.
 
-use crate::helpers::{LENGTH_BYTES, failed, length_of};
+use crate::helpers::{LENGTH_BYTES, failed, length_of, short_enough};
 use crate::live::Live;
 use crate::shape::{ALLOCATE, DEALLOCATE, PROCESS};
 use crate::signature::Arg;
@@ -49,13 +49,15 @@ impl Run<'_> {
         let args = [Arg::Int(at.address), Arg::Int(bytes), Arg::Int(length_at.address)];
         let address = self.live.call(PROCESS, &args).await?.int()?;
         let length = self.read(length_at).await?;
-        let output = MemoryRange { address, bytes: length_of(self.live, address, &length)? };
+        let output = MemoryRange { address, bytes: length_of(&length) };
         self.within(PROCESS, "the output", output).await?;
         // What was written over the input is freed with it, and nothing at 0 is nothing.
         let is_its_own = address != at.address && (address != 0 || output.bytes > 0);
         if is_its_own {
             self.allocated.push(Allocated { what: "the output", range: output });
         }
+        // Only now, so that what can't be taken is freed all the same.
+        short_enough(self.live, output)?;
         self.read(output).await
     }
 

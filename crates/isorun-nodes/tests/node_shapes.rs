@@ -106,7 +106,7 @@ const COUNTER: &str = r#"(component
             (i32.const 0)))
     (core instance $m (instantiate $M))
     (func (export "process") (param "input" (list u8)) (result (list u8))
-        (canon lift (core func $m "process") (memory $m "memory") (realloc (func $m "realloc")))))"#;
+        (canon lift (core func $m "process") (memory (core memory $m "memory")) (realloc (core func $m "realloc")))))"#;
 
 #[tokio::test]
 async fn state_is_kept_or_not_as_it_was_chosen() {

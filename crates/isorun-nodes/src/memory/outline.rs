@@ -3,8 +3,7 @@
 use wasmparser::types::EntityType;
 use wasmparser::{
     BinaryReaderError, CanonicalFunction, CanonicalOption, ComponentAlias, ComponentExternalKind, ComponentInstance,
-    ComponentTypeRef, Encoding, ExternalKind, Instance, MemoryType, Parser, Payload, ValidPayload, Validator,
-    WasmFeatures,
+    ComponentTypeRef, Encoding, ExternalKind, Instance, MemoryType, Parser, Payload, Validator, WasmFeatures,
 };
 
 /// A core instance.
@@ -118,9 +117,8 @@ impl Outline {
                 }
                 _ => {}
             }
-            if let ValidPayload::End(_) = validator.payload(&payload).map_err(unreadable)?
-                && frames.len() == 1
-            {
+            validator.payload(&payload).map_err(unreadable)?;
+            if ends.is_some() {
                 break;
             }
         }

@@ -25,12 +25,12 @@ pub fn rle(input: &[u8]) -> Result<Vec<u8>, &'static str> {
     if input.first() == Some(&0xff) {
         return Err("cannot encode 0xff");
     }
-    let mut output = Vec::new();
-    let mut rest = input;
-    while let Some(first) = rest.first() {
-        let run = rest.iter().take(255).take_while(|byte| *byte == first).count();
-        output.extend([run as u8, *first]);
-        rest = &rest[run..];
+    let mut output: Vec<u8> = Vec::with_capacity(2 * input.len());
+    for &byte in input {
+        match output.last_chunk_mut() {
+            Some([count, last]) if *last == byte && *count < 255 => *count += 1,
+            _ => output.extend_from_slice(&[1, byte]),
+        }
     }
     Ok(output)
 }
@@ -107,12 +107,12 @@ pub fn helpers(process: &str) -> String {
   (core instance $m (instantiate $M))
   (alias core export $m "memory" (core memory $memory))
   (func (export "write-input") (param "offset" u32) (param "data" (list u8))
-    (canon lift (core func $m "write-input") (memory $memory) (realloc (func $m "realloc"))))
+    (canon lift (core func $m "write-input") (memory (core memory $memory)) (realloc (core func $m "realloc"))))
   (func (export "read-output") (param "offset" u32) (param "len" u64) (result (result (list u8) (error string)))
-    (canon lift (core func $m "read-output") (memory $memory)))
+    (canon lift (core func $m "read-output") (memory (core memory $memory))))
   (func (export "process") (param "input-ptr" u32) (param "input-len" u64) (param "output-len-ptr" u32)
     (result (result u32 (error string)))
-    (canon lift (core func $m "process") (memory $memory))))"#
+    (canon lift (core func $m "process") (memory (core memory $memory)))))"#
     )
 }
 
@@ -159,12 +159,12 @@ pub fn pointers_core(allocate: &str, process: &str, deallocate: &str) -> String 
 pub const POINTERS_LIFTS: &str = r#"
   (alias core export $m "memory" (core memory $memory))
   (func $allocate (export "allocate") (param "size" u64) (result (result u32 (error string)))
-    (canon lift (core func $m "allocate") (memory $memory)))
+    (canon lift (core func $m "allocate") (memory (core memory $memory))))
   (func $deallocate (export "deallocate") (param "ptr" u32) (param "size" u64) (result (result (error string)))
-    (canon lift (core func $m "deallocate") (memory $memory)))
+    (canon lift (core func $m "deallocate") (memory (core memory $memory))))
   (func $process (export "process") (param "input-ptr" u32) (param "input-len" u64) (param "output-len-ptr" u32)
     (result (result u32 (error string)))
-    (canon lift (core func $m "process") (memory $memory)))"#;
+    (canon lift (core func $m "process") (memory (core memory $memory))))"#;
 
 /// Run-length encoding with pointers.
 pub fn pointers_with(allocate: &str, process: &str, deallocate: &str) -> String {
