@@ -4,7 +4,7 @@
 mod support;
 
 use isorun_nodes::{AccessFault, ComponentExecutionError, MemoryRange, WasmProcessorFactory};
-use support::{helpers, module, node, pointers, pointers_core, pointers_with, rle};
+use support::{TYPED_RLE, helpers, module, node, pointers, pointers_core, pointers_with, rle};
 
 const PAGE: u64 = 64 << 10;
 
@@ -296,4 +296,38 @@ async fn functions_without_result_and_of_32_bits_do_as_well() {
     }
     assert!(matches!(node.execute(b"\xff").await, Err(ComponentExecutionError::Trap { .. })));
     assert_eq!(node.execute(b"ab").await.unwrap(), b"\x01a\x01b");
+}
+
+#[tokio::test]
+async fn accessors_show_in_no_ledger_and_nodes_of_one_module_share_code() {
+    let module = module(&pointers(""));
+    let before = module.ledger().to_string();
+    let first = WasmProcessorFactory::new().build(&module).await.unwrap();
+    let compiled = module.component().engine().compile_counts().compiled;
+    let second = WasmProcessorFactory::new().build(&module.clone()).await.unwrap();
+    assert_eq!(module.component().engine().compile_counts().compiled, compiled);
+    assert_eq!(first.execute(b"aa").await, second.execute(b"aa").await);
+    assert_eq!(module.ledger().to_string(), before);
+    assert!(!before.contains("isorun-memory") && !first.choice().to_string().contains("isorun-memory"));
+}
+
+#[tokio::test]
+async fn a_composed_component_is_a_node_in_any_shape_but_with_pointers() {
+    let inside = |component: &str, functions: &[&str]| {
+        let inner = component.trim_start_matches(|c| c != '(').replacen("(component", "(component $C", 1);
+        let exports = functions.iter().map(|name| format!("(export \"{name}\" (func $c \"{name}\"))"));
+        format!("(component {inner} (instance $c (instantiate $C)) {})", exports.collect::<String>())
+    };
+    let typed = TYPED_RLE.split_once('\n').unwrap().1;
+    for wat in [inside(typed, &["process"]), inside(&helpers(""), &["process", "write-input", "read-output"])] {
+        assert_eq!(node(&wat).await.execute(b"aab").await.unwrap(), b"\x02a\x01b");
+    }
+    let nested = module(&inside(&pointers(""), &["process", "allocate", "deallocate"]));
+    let error = WasmProcessorFactory::new().build(&nested).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "guest.wasm passes pointers, but its memory is out of reach: `process` comes from a component inside it (it is \
+         nested or composed), whose memory stays there; export `process: func(input: list<u8>) -> result<list<u8>, \
+         string>` instead, where no pointer is seen"
+    );
 }
