@@ -87,6 +87,14 @@ const GUESTS: &[Guest] = &[
         world: "pointers",
     },
     Guest {
+        component: "rle-upper.wasm",
+        dir: "upper",
+        source: "upper_impl.c",
+        bindings: "upper",
+        wit: &["wit/processing-node.wit"],
+        world: "pointers",
+    },
+    Guest {
         component: "unrle.wasm",
         dir: "rle",
         source: "unrle_impl.c",
