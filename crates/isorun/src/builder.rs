@@ -140,6 +140,12 @@ impl InstanceBuilder {
         self.link_system(import, component)
     }
 
+    /// Whether the component, or one that is to be fused to it, imports an interface of that name, whatever its version.
+    pub(crate) fn does_import(&self, interface: &str) -> bool {
+        let is_it = |import: &Interface| import.name.as_deref().is_some_and(|name| unversioned(name) == interface);
+        self.imports().any(is_it)
+    }
+
     /// The component's bytes, its links, and what it may use.
     pub(crate) fn into_parts(self) -> (Bytes, Vec<Link>, Budget) {
         let links = self.resolved();
@@ -661,6 +667,10 @@ fn explained(mut error: LinkError) -> LinkError {
 
 fn is_wasi(interface: Option<&str>) -> bool {
     interface.is_some_and(|name| name.starts_with("wasi:"))
+}
+
+fn unversioned(interface: &str) -> &str {
+    interface.split('@').next().unwrap_or(interface)
 }
 
 fn package_of(interface: &str) -> &str {

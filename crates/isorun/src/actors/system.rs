@@ -34,6 +34,11 @@ const HEALTH_MS_MAX: u64 = 1_000;
 /// The name of the supervisor above all others, for messages.
 const ROOT: &str = "node";
 
+/// What a component may import of its host.
+const MESSAGING: &str = "isorun:actor/host-messaging";
+const SERVICES: &str = "isorun:actor/host-services";
+const STORAGE: &str = "isorun:actor/storage";
+
 /// Why something could not be added to a node.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -118,6 +123,9 @@ impl Runtime {
     /// [`ActorsError::AlreadyThere`] where others do.
     pub fn actors(&self, options: ActorsOptions) -> Result<Actors, ActorsError> {
         let ActorsOptions { storage, grants, log, root } = options;
+        if self.shared.registry.living().is_some() {
+            return Err(ActorsError::AlreadyThere);
+        }
         // This process's own callers may do all, whatever others may.
         let grants = grants.map(|grants| grants.deliver(Audience::SameProcess, ComponentPattern::everything()));
         let engine = self.engine().clone();
@@ -242,12 +250,20 @@ impl Actors {
         Ok(ActorKind { bytes, links: links.into(), budget, storage })
     }
 
+    /// The description, with those of the host's interfaces that its component imports.
     fn with_hosts(&self, described: InstanceBuilder, has_storage: bool) -> InstanceBuilder {
         let Hosts { messaging, services, storage } = &self.shared.hosts;
-        let described = described
-            .link_host("isorun:actor/host-messaging", messaging.clone())
-            .link_host("isorun:actor/host-services", services.clone());
-        if has_storage { described.link_host("isorun:actor/storage", storage.clone()) } else { described }
+        let mut described = described;
+        if described.does_import(MESSAGING) {
+            described = described.link_host(MESSAGING, messaging.clone());
+        }
+        if described.does_import(SERVICES) {
+            described = described.link_host(SERVICES, services.clone());
+        }
+        if has_storage && described.does_import(STORAGE) {
+            described = described.link_host(STORAGE, storage.clone());
+        }
+        described
     }
 
     /// Adds a supervisor, below another one or the node's own, after what that has already.
@@ -388,6 +404,13 @@ impl Actors {
     #[must_use]
     pub fn operators_directory(&self) -> Arc<dyn Directory> {
         Arc::new(AsThisProcess(self.shared.runtime.weak_directory()))
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // The engine outlives them, and is not to hold their links and storage.
+        self.setups.by_id.write().clear();
     }
 }
 

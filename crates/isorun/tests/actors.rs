@@ -1,0 +1,324 @@
+//! Components that live in a runtime: on one node, and on two that send each other messages.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use common::{bounded, serve_channel};
+use isorun::actors::{
+    Actor, Actors, ActorsError, ActorsOptions, COMPONENTS_INTERFACE, DELIVERY_INTERFACE, DELIVERY_MESSAGES_MAX,
+    Delivery, LifecycleState, LogLimits, LogQuery, MessagingError, RemoteDelivery, RemoteNode, RequestOutcome, Restart,
+    SupervisorOptions,
+};
+use isorun::{
+    Audience, CallOptions, Callee, ComponentId, ComponentPattern, Failure, Grants, HealthStatus, Listener,
+    REFLECT_INSTANCE, Runtime, StorageQuota, TcpTransport, TcpTransportListener, Val,
+};
+use isorun_core::ComponentMessage;
+
+const TALLY: &[u8] = include_bytes!("../../../guests/prebuilt/tally.wasm");
+
+/// How long a test waits for an answer, in milliseconds.
+const PATIENCE_MS: u64 = 60_000;
+
+fn id(text: &str) -> ComponentId {
+    ComponentId::parse(text).unwrap()
+}
+
+fn pattern(text: &str) -> ComponentPattern {
+    ComponentPattern::parse(text).unwrap()
+}
+
+fn replied(outcome: RequestOutcome) -> String {
+    match outcome {
+        RequestOutcome::Replied(payload) => String::from_utf8(payload.data.to_vec()).unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A node with components of those ids, which run.
+async fn node(runtime: &Runtime, options: ActorsOptions, ids: &[&str]) -> Actors {
+    let actors = runtime.actors(options).unwrap();
+    let tally = runtime.builder(&runtime.load(TALLY).unwrap());
+    let tally = actors.kind_with_storage(tally, StorageQuota::default()).await.unwrap();
+    for text in ids {
+        actors.add(Actor::new(id(text), &tally).setting("durable", "true")).await.unwrap();
+    }
+    actors.start().await.unwrap();
+    actors
+}
+
+async fn ask(actors: &Actors, to: &str, text: &'static str) -> String {
+    replied(bounded(actors.ask(&id("test/asks/0"), &id(to), text, PATIENCE_MS)).await)
+}
+
+/// A node that takes messages for `to` from anyone, and a way to it.
+async fn far(options: ActorsOptions, ids: &[&str]) -> (Runtime, Actors, Arc<dyn isorun::Transport>) {
+    let runtime = Runtime::new().unwrap();
+    let actors = node(&runtime, options, ids).await;
+    let (transport, _) = serve_channel(&runtime);
+    (runtime, actors, transport)
+}
+
+#[tokio::test]
+async fn components_answer_and_are_started_again_with_what_they_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("node.redb");
+    let runtime = Runtime::new().unwrap();
+    let options = ActorsOptions::new().storage_file(&file).unwrap();
+    let actors = node(&runtime, options, &["demo/tally/0", "demo/tally/1"]).await;
+    assert_eq!(ask(&actors, "demo/tally/0", "add 40").await, "40");
+    assert_eq!(ask(&actors, "demo/tally/1", "add 1").await, "1");
+    let outcome = actors.ask(&id("test/asks/0"), &id("demo/tally/0"), "trap", PATIENCE_MS).await;
+    assert!(matches!(outcome, RequestOutcome::Failed(MessagingError::DeliveryFailed { may_have_arrived: true, .. })));
+    assert_eq!(ask(&actors, "demo/tally/0", "add 2").await, "42");
+    assert_eq!(ask(&actors, "demo/tally/0", "restarts").await, "1");
+
+    let seen = actors.components(true).await;
+    let shown: Vec<_> = seen.iter().map(|it| (it.id.as_str(), it.state, it.restarts)).collect();
+    let running = LifecycleState::Running;
+    assert_eq!(shown, [("demo/tally/0", running, 1), ("demo/tally/1", running, 0)]);
+    assert!(seen[0].last_exit.as_ref().unwrap().starts_with("failed: "), "{seen:?}");
+    assert_eq!(seen[1].last_exit, None);
+    assert_eq!(seen[0].health.as_ref().unwrap().status, HealthStatus::Healthy);
+    assert!(seen[0].memory_bytes > 0 && seen[0].calls > 0 && seen[0].queued_messages == 0);
+
+    assert!(matches!(runtime.actors(ActorsOptions::new()), Err(ActorsError::AlreadyThere)));
+    actors.stop().await;
+    assert_eq!(actors.components(false).await[0].state, LifecycleState::Stopped);
+    drop(actors);
+
+    // The file is let go with the last of what the engine held for them.
+    let options = bounded(async {
+        loop {
+            match ActorsOptions::new().storage_file(&file) {
+                Ok(options) => break options,
+                Err(_) => tokio::task::yield_now().await,
+            }
+        }
+    });
+    let actors = node(&runtime, options.await, &["demo/tally/0"]).await;
+    assert_eq!(ask(&actors, "demo/tally/0", "get").await, "42");
+}
+
+#[tokio::test]
+async fn a_supervisor_below_another_keeps_its_component_and_names_are_given_once() {
+    let runtime = Runtime::new().unwrap();
+    let actors = runtime.actors(ActorsOptions::new()).unwrap();
+    let options = SupervisorOptions::default();
+    actors.supervisor("above", options, None, Restart::Permanent).unwrap();
+    actors.supervisor("below", options, Some("above"), Restart::Permanent).unwrap();
+    let taken = actors.supervisor("below", options, None, Restart::Permanent);
+    assert!(matches!(taken, Err(ActorsError::SupervisorTaken { .. })));
+    let nobody = actors.supervisor("other", options, Some("nobody"), Restart::Permanent);
+    assert!(matches!(nobody, Err(ActorsError::NoSuchSupervisor { .. })));
+
+    let tally = runtime.builder(&runtime.load(TALLY).unwrap());
+    let kind = actors.kind_with_storage(tally, StorageQuota::default()).await.unwrap();
+    actors.add(Actor::new(id("demo/tally/0"), &kind).under("below")).await.unwrap();
+    assert!(actors.add(Actor::new(id("demo/tally/0"), &kind)).await.is_err());
+    assert!(actors.add(Actor::new(id("demo/tally/1"), &kind).under("nobody")).await.is_err());
+    actors.start().await.unwrap();
+    assert_eq!(ask(&actors, "demo/tally/0", "add 1").await, "1");
+    let seen = actors.components(false).await;
+    assert_eq!((seen.len(), seen[0].supervisor.as_deref()), (1, Some("below")));
+}
+
+#[tokio::test]
+async fn storage_that_is_not_granted_is_a_link_error() {
+    let runtime = Runtime::new().unwrap();
+    let actors = runtime.actors(ActorsOptions::new()).unwrap();
+    let tally = runtime.builder(&runtime.load(TALLY).unwrap());
+    let error = actors.kind(tally.clone()).await.unwrap_err().to_string();
+    assert!(error.contains("isorun:actor/storage"), "{error}");
+    assert_eq!(actors.problems(tally.clone(), false).await.len(), 1);
+    assert_eq!(actors.problems(tally, true).await, []);
+}
+
+#[tokio::test]
+async fn messages_go_to_another_node_and_answers_come_back() {
+    let (_runtime, there, transport) = far(ActorsOptions::new(), &["demo/tally/0"]).await;
+    let near = Runtime::new().unwrap();
+    let here = node(&near, ActorsOptions::new(), &["demo/asker/0"]).await;
+    here.route(pattern("demo/tally/*"), [transport]).unwrap();
+    assert_eq!(ask(&here, "demo/tally/0", "add 40").await, "40");
+    // From component to component.
+    assert_eq!(ask(&here, "demo/asker/0", "forward demo/tally/0 add 2").await, "ok");
+    assert_eq!(ask(&here, "demo/tally/0", "get").await, "42");
+    let outcome = here.ask(&id("test/asks/0"), &id("demo/tally/0"), "reject", PATIENCE_MS).await;
+    assert!(matches!(&outcome, RequestOutcome::Refused { reason } if reason.contains("told to reject")), "{outcome:?}");
+    let outcome = here.ask(&id("test/asks/0"), &id("demo/tally/9"), "get", PATIENCE_MS).await;
+    let RequestOutcome::Failed(MessagingError::TargetNotFound { id }) = &outcome else { panic!("{outcome:?}") };
+    assert_eq!(id, "demo/tally/9");
+    there.stop().await;
+}
+
+#[tokio::test]
+async fn deliveries_of_many_and_large_messages_arrive_whole_and_in_order() {
+    let (_runtime, there, transport) = far(ActorsOptions::new(), &["demo/tally/0"]).await;
+    let near = Runtime::new().unwrap();
+    let remote = RemoteDelivery::new(host(&near, transport));
+    let message = |text: String| ComponentMessage::new(id("test/asks/0"), id("demo/tally/0"), text.into_bytes());
+    // More than one call takes, by number: the mailbox has room for as many.
+    let some: Vec<_> = (0..DELIVERY_MESSAGES_MAX + 1).map(|_| message("add 1".into())).collect();
+    let went = bounded(remote.deliver(some)).await.unwrap();
+    let full = went.iter().filter(|it| **it == Err(MessagingError::QueueFull)).count();
+    assert!(
+        went.len() == DELIVERY_MESSAGES_MAX + 1 && went.iter().filter(|it| it.is_ok()).count() + full == went.len()
+    );
+    let sum = went.len() - full;
+    assert_eq!(ask(&there, "demo/tally/0", "get").await, sum.to_string());
+    // By bytes; and what is no message is told in its place.
+    let large = || message(format!("echo {}", "x".repeat(1_000_000)));
+    let mut some: Vec<_> = (0..5).map(|_| large()).collect();
+    some.insert(2, ComponentMessage::new(id("test/asks/0"), ComponentId::new("no", "plain id", "\n"), "lost"));
+    some.insert(4, message("x".repeat((1 << 20) + 1)));
+    let went = bounded(remote.deliver(some)).await.unwrap();
+    for (at, result) in went.iter().enumerate() {
+        let expected = matches!(result, Err(MessagingError::InvalidMessage { .. }));
+        assert_eq!(expected, at == 2 || at == 4, "{at}: {result:?}");
+    }
+    assert_eq!(bounded(remote.deliver(Vec::new())).await, Ok(Vec::new()));
+}
+
+/// The host's own instance at the other end.
+fn host(runtime: &Runtime, transport: Arc<dyn isorun::Transport>) -> Arc<dyn Callee> {
+    let group = runtime.remote_group([(transport, REFLECT_INSTANCE)], isorun::Balance::Sticky);
+    Arc::new(group)
+}
+
+#[tokio::test]
+async fn a_peer_sees_and_reaches_what_is_granted_to_it_and_nothing_else() {
+    let grants = Grants::new()
+        .deliver(Audience::Anyone, pattern("demo/tally/*"))
+        .send(pattern("*/*/*"), ComponentPattern::everything());
+    let options = ActorsOptions::new().grants(grants);
+    let (runtime, there, _) = far(options, &["demo/secret/0", "demo/tally/0", "demo/tally/1"]).await;
+    // Over TCP, where a peer is somebody else than this process.
+    let listener = TcpTransportListener::bind("tcp://127.0.0.1:0").await.unwrap();
+    let transport = Arc::new(TcpTransport::new(&listener.address()).unwrap());
+    tokio::spawn(async move { runtime.serve(Box::new(listener)).await });
+    assert_eq!(ask(&there, "demo/secret/0", "log nobody else sees this").await, "logged");
+    assert_eq!(ask(&there, "demo/tally/0", "log seen").await, "logged");
+
+    let near = Runtime::new().unwrap();
+    let node = RemoteNode::new(&near, transport);
+    let seen = bounded(node.components(false)).await.unwrap();
+    assert_eq!(seen.iter().map(|it| it.id.as_str()).collect::<Vec<_>>(), ["demo/tally/0", "demo/tally/1"]);
+    let page = bounded(node.logs(&LogQuery { limit: 10, ..LogQuery::default() })).await.unwrap();
+    assert_eq!(page.lines.iter().map(|line| line.message.as_str()).collect::<Vec<_>>(), ["seen"]);
+    assert_eq!(page.lines[0].fields[0], ("sum".to_owned(), "0".to_owned()));
+    let secret = LogQuery { component: Some(id("demo/secret/0")), limit: 10, ..LogQuery::default() };
+    assert_eq!(bounded(node.logs(&secret)).await.unwrap().lines, []);
+
+    let from = id("test/asks/0");
+    let answer = bounded(node.ask(&from, &id("demo/tally/0"), "add 7".into(), PATIENCE_MS)).await;
+    assert_eq!(replied(answer), "7");
+    let denied = bounded(node.send(&from, &id("demo/secret/0"), "add 7".into())).await.unwrap_err();
+    assert!(
+        matches!(&denied, MessagingError::InvalidMessage { reason } if reason.contains("not accepted")),
+        "{denied}"
+    );
+    assert_eq!(ask(&there, "demo/secret/0", "get").await, "0");
+}
+
+#[tokio::test]
+async fn who_follows_the_log_gets_a_line_when_it_comes() {
+    let limits = LogLimits { lines_per_component: 2, ..LogLimits::default() };
+    let (_runtime, there, transport) = far(ActorsOptions::new().log(limits), &["demo/tally/0"]).await;
+    let node = RemoteNode::new(&Runtime::new().unwrap(), transport);
+    let query = LogQuery { after: Some(0), limit: 10, wait_ms: 30_000, ..LogQuery::default() };
+    let follow = tokio::spawn(async move { (node.logs(&query).await, node) });
+    for _ in 0..3 {
+        assert_eq!(ask(&there, "demo/tally/0", "log more").await, "logged");
+    }
+    let (first, node) = bounded(follow).await.unwrap();
+    let first = first.unwrap();
+    assert!(!first.lines.is_empty());
+    let all = bounded(node.logs(&LogQuery { after: Some(0), limit: 10, ..LogQuery::default() })).await.unwrap();
+    assert_eq!((all.lines.len(), all.next, all.forgotten), (2, 3, 1));
+}
+
+#[tokio::test]
+async fn a_host_without_components_says_so() {
+    let far = Runtime::new().unwrap();
+    let (transport, _) = serve_channel(&far);
+    let node = RemoteNode::new(&Runtime::new().unwrap(), transport);
+    let failure = bounded(node.components(false)).await.unwrap_err();
+    assert!(matches!(failure, Failure::Refused(_)), "{failure}");
+    let error = bounded(node.send(&id("a/b/c"), &id("demo/tally/0"), "get".into())).await.unwrap_err();
+    assert!(matches!(error, MessagingError::DeliveryFailed { may_have_arrived: false, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn whoever_knows_the_types_alone_can_deliver_and_look_as_well() {
+    let (_runtime, there, transport) =
+        far(ActorsOptions::new(), &["demo/tally/0", "demo/tally/1", "demo/tally/2"]).await;
+    let host = Runtime::new().unwrap().remote_instance(transport, REFLECT_INSTANCE);
+    let text = |text: &str| Val::String(text.into());
+    let bytes = Val::List(b"add 5".iter().map(|byte| Val::U8(*byte)).collect());
+    let payload = Val::Record(vec![("data".into(), bytes), ("content-type".into(), Val::Option(None))]);
+    let message = Val::Record(vec![
+        ("sender".into(), text("a/b/c")),
+        ("recipient".into(), text("demo/tally/0")),
+        ("payload".into(), payload),
+        ("correlation-id".into(), Val::Option(None)),
+        ("reply-to".into(), Val::Option(None)),
+        ("timestamp-ms".into(), Val::U64(1)),
+        ("timeout-ms".into(), Val::Option(None)),
+    ]);
+    let deliver = format!("{DELIVERY_INTERFACE}#deliver");
+    let went = host.exec(&deliver, &[Val::List(vec![message])], CallOptions::default()).await.unwrap();
+    assert_eq!(went, [Val::List(vec![Val::Result(Ok(None))])]);
+    assert_eq!(ask(&there, "demo/tally/0", "get").await, "5");
+
+    let components = format!("{COMPONENTS_INTERFACE}#components");
+    let after = Val::Option(Some(Box::new(text("demo/tally/0"))));
+    let args = [after, Val::U32(0), Val::Bool(true)];
+    let page = host.exec(&components, &args, CallOptions::default()).await.unwrap().remove(0);
+    let Val::Record(fields) = page else { panic!("{page:?}") };
+    let Val::List(listed) = &fields[0].1 else { panic!("{fields:?}") };
+    let Val::Record(one) = &listed[0] else { panic!("{listed:?}") };
+    assert_eq!((listed.len(), &one[0].1, &fields[1].1), (1, &text("demo/tally/1"), &Val::Bool(true)));
+    let outcome = format!("{DELIVERY_INTERFACE}#outcome");
+    let refused = host.exec(&outcome, &[text("no uuid")], CallOptions::default()).await.unwrap_err();
+    assert!(refused.to_string().contains("no UUID"), "{refused}");
+}
+
+#[tokio::test]
+async fn the_types_are_those_of_the_wit_files() {
+    let (_runtime, _there, transport) = far(ActorsOptions::new(), &[]).await;
+    let host = Runtime::new().unwrap().remote_instance(transport, REFLECT_INSTANCE);
+    let printed = host.ledger().await.unwrap().to_string();
+    for (name, wit) in [
+        ("delivery", include_str!("../../../wit/delivery.wit")),
+        ("components", include_str!("../../../wit/components.wit")),
+    ] {
+        assert_eq!(items(&printed, name), items(wit, name), "{name}");
+    }
+}
+
+/// The types and functions of an interface, without comments and however they are laid out.
+fn items(wit: &str, interface: &str) -> BTreeSet<String> {
+    let code: String = wit.lines().map(|line| line.split("//").next().unwrap()).collect::<Vec<_>>().join(" ");
+    let body = code.split_once(&format!("interface {interface} {{")).unwrap().1;
+    let (mut depth, mut items, mut item) = (1, BTreeSet::new(), String::new());
+    for c in body.chars() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            break;
+        }
+        item.push(c);
+        if depth == 1 && matches!(c, ';' | '}') {
+            let one = item.split_whitespace().collect::<Vec<_>>().join(" ");
+            items.insert(one.replace(", }", " }").replace(",}", " }"));
+            item.clear();
+        }
+    }
+    items
+}
