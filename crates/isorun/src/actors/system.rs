@@ -408,9 +408,16 @@ impl Actors {
 }
 
 impl Drop for Shared {
+    /// The engine outlives them, and is not to hold them, their links and their storage.
     fn drop(&mut self) {
-        // The engine outlives them, and is not to hold their links and storage.
         self.setups.by_id.write().clear();
+        // Without a runtime nothing runs, and the process is at its end.
+        let Ok(tokio) = tokio::runtime::Handle::try_current() else { return };
+        let system = self.system.clone();
+        tokio.spawn(async move {
+            let ids: Vec<ComponentId> = system.list().iter().map(|component| component.id().clone()).collect();
+            join_all(ids.iter().map(|id| system.remove(id))).await;
+        });
     }
 }
 
