@@ -7,8 +7,24 @@ use std::process::Command;
 
 use common::{Folder, Running, isorun, prebuilt};
 
-const COMMANDS: [&str; 11] =
-    ["", "run", "serve", "call", "pipe", "inspect", "check", "compile", "cert", "demo", "completion"];
+const COMMANDS: [&str; 16] = [
+    "",
+    "run",
+    "serve",
+    "call",
+    "pipe",
+    "inspect",
+    "check",
+    "compile",
+    "cert",
+    "up",
+    "ps",
+    "logs",
+    "send",
+    "ask",
+    "demo",
+    "completion",
+];
 
 fn help(command: &str) -> String {
     let args = [command, "--help"];
@@ -41,16 +57,34 @@ fn help_fits_into_80_columns_and_its_tables_stay_as_they_are() {
     }
 }
 
+/// The node of the examples.
+const NODE: &str = r#"
+[node]
+name = "east"
+listen = "tcp://127.0.0.1:0"
+storage = "memory"
+[node.accept]
+"*" = "*/*/*"
+[[component]]
+id = "demo/tally/0"
+file = "tally.wasm"
+storage = true
+"#;
+
 /// What the examples speak of.
 struct World {
     folder: Folder,
     served: Running,
+    /// A node, and where it listens.
+    node: Running,
+    node_address: String,
 }
 
 impl World {
     fn new() -> Self {
         let folder = Folder::new();
-        let guests = [("app", "kv-app"), ("cache", "kv-app"), ("kv", "kv-provider"), ("files", "fs-app")];
+        let guests =
+            [("app", "kv-app"), ("cache", "kv-app"), ("kv", "kv-provider"), ("files", "fs-app"), ("tally", "tally")];
         for (name, guest) in guests {
             folder.file(&format!("{name}.wasm"), std::fs::read(prebuilt(guest)).unwrap());
         }
@@ -71,7 +105,14 @@ impl World {
         let certs = certs.to_str().unwrap();
         isorun(&["cert", "ca", "--out", certs]).check_starts(0, "certificate");
         isorun(&["cert", "node", "kv", "--ca", certs, "--out", certs]).check_starts(0, "certificate");
-        Self { folder, served }
+        folder.file("node.toml", NODE.replace("east", "west"));
+        let east = folder.file("east.toml", NODE);
+        let node = Running::start_with(&["up", &east], |isorun| {
+            isorun.env("XDG_RUNTIME_DIR", folder.path());
+        });
+        let node_address = node.address();
+        assert_eq!(node.out_line(), "running east 1");
+        Self { folder, served, node, node_address }
     }
 
     /// An example, with the places of this world for its own.
@@ -85,6 +126,7 @@ impl World {
         let line = if line.starts_with("isorun cert ") { line.replace("certs", "new-certs") } else { line };
         let line = line.replace("tls://127.0.0.1:7443", "tls://127.0.0.1:0");
         let line = line.replace("--listen tcp://127.0.0.1:7000", "--listen tcp://127.0.0.1:0");
+        let line = line.replace("tcp://127.0.0.1:7100", &self.node_address);
         line.replace("127.0.0.1:7001", "127.0.0.1:0").replace("tcp://127.0.0.1:7000", port)
     }
 }
@@ -115,6 +157,8 @@ fn every_example_runs() {
         }
     }
     assert!(count >= 20, "{count} examples");
+    world.node.signal("-TERM");
+    world.node.end().check(0, "", &[]);
     world.served.signal("-TERM");
     world.served.end().check(0, "", &[]);
 }
@@ -123,7 +167,14 @@ fn every_example_runs() {
 fn run(world: &World, line: &str, mapped: &str) {
     let program = env!("CARGO_BIN_EXE_isorun");
     let script = format!("exec {program} {}", mapped.strip_prefix("isorun ").unwrap());
-    let shell = Running::of(Command::new("sh").args(["-c", &script]).current_dir(world.folder.path()));
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &script]).current_dir(world.folder.path()).env("XDG_RUNTIME_DIR", world.folder.path());
+    let shell = Running::of(&mut shell);
+    if line == "isorun up node.toml" {
+        shell.address();
+        assert_eq!(shell.out_line(), "running west 1");
+        shell.signal("-TERM");
+    }
     if line.contains("isorun serve") {
         shell.address();
         shell.signal("-TERM");

@@ -48,7 +48,22 @@ fn told(folder: &Folder, line: &str) -> String {
 fn helps() {
     insta::assert_snapshot!("help", isorun(&["--help"]).out);
     insta::assert_snapshot!("help-short", isorun(&["-h"]).out);
-    for command in ["run", "serve", "call", "pipe", "inspect", "check", "compile", "demo", "completion"] {
+    for command in [
+        "run",
+        "serve",
+        "call",
+        "pipe",
+        "inspect",
+        "check",
+        "compile",
+        "up",
+        "ps",
+        "logs",
+        "send",
+        "ask",
+        "demo",
+        "completion",
+    ] {
         insta::assert_snapshot!(format!("help-{command}"), isorun(&[command, "--help"]).out);
     }
 }

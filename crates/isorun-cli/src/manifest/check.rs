@@ -12,7 +12,6 @@ use super::raw::{self, OneOrMore, Setting, StorageGrant, Text};
 use super::{Component, Manifest, Node, Route, STOP_MS, Storage, Supervisor};
 use crate::address::Address;
 use crate::args::{self, BudgetArgs, GrantArgs, LinkArg, Links};
-use crate::nats::NatsPlace;
 use crate::place::Place;
 use crate::units;
 
@@ -340,20 +339,22 @@ fn storage(text: &str, folder: &Path) -> Result<Storage, String> {
     match text {
         "memory" => Ok(Storage::Memory),
         "" => Err("it names no file: write \"memory\", a file, or nats://HOST/BUCKET".into()),
-        _ if text.starts_with("nats://") || text.starts_with("nats+tls://") => {
-            let (server, bucket) = text.rsplit_once('/').unwrap_or((text, ""));
-            // The bucket stands where an instance's name does.
-            match server.parse::<NatsPlace>() {
-                Ok(server) if !bucket.is_empty() => Ok(Storage::Nats(server, bucket.to_owned())),
-                Ok(_) => Err(format!("`{text}` names no bucket: nats://HOST[:PORT]/BUCKET")),
-                Err(error) => Err(error),
-            }
-        }
+        _ if text.starts_with("nats://") || text.starts_with("nats+tls://") => nats_storage(text),
         _ if text.contains("://") => {
             Err(format!("`{text}` is no storage: write \"memory\", a file, or nats://HOST/BUCKET"))
         }
         file => Ok(Storage::File(folder.join(file))),
     }
+}
+
+/// `nats://HOST/BUCKET`, with what a NATS server is told behind a `?`.
+fn nats_storage(text: &str) -> Result<Storage, String> {
+    let (path, files) = text.split_at(text.find('?').unwrap_or(text.len()));
+    let unnamed = || format!("`{text}` names no bucket: nats://HOST[:PORT]/BUCKET");
+    let (scheme, host) = path.split_once("://").ok_or_else(unnamed)?;
+    let (host, bucket) = host.split_once('/').filter(|(_, bucket)| !bucket.is_empty()).ok_or_else(unnamed)?;
+    let server = format!("{scheme}://{host}{files}").parse()?;
+    Ok(Storage::Nats(server, bucket.to_owned()))
 }
 
 fn restart(text: &str) -> Result<Restart, String> {

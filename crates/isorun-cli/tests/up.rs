@@ -1,0 +1,224 @@
+//! Nodes as an operator runs them: real processes, looked at, talked to, killed and started again.
+#![cfg(unix)]
+
+mod common;
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use common::{Done, Folder, Running, prebuilt};
+
+/// A folder with manifests, and the sockets of the nodes that are started from it.
+struct World(Folder);
+
+impl World {
+    fn new() -> Self {
+        let folder = Folder::new();
+        folder.file("tally.wasm", std::fs::read(prebuilt("tally")).unwrap());
+        Self(folder)
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// A manifest of that name, without its `[node]` and name.
+    fn manifest(&self, name: &str, rest: &str) -> String {
+        self.0.file(&format!("{name}.toml"), format!("[node]\nname = \"{name}\"\n{rest}"))
+    }
+
+    fn change(&self, command: &mut Command) {
+        command.env("XDG_RUNTIME_DIR", self.path()).current_dir(self.path());
+    }
+
+    /// A node, once it runs.
+    fn up(&self, name: &str, rest: &str) -> (Running, Vec<String>) {
+        let manifest = self.manifest(name, rest);
+        let node = Running::start_with(&["up", &manifest], |command| self.change(command));
+        let mut addresses = Vec::new();
+        loop {
+            let line = node.out_line();
+            match line.strip_prefix("listening ") {
+                Some(address) => addresses.push(address.to_owned()),
+                None => {
+                    assert!(line.starts_with(&format!("running {name} ")), "{line}");
+                    return (node, addresses);
+                }
+            }
+        }
+    }
+
+    fn start(&self, args: &[&str]) -> Running {
+        Running::start_with(args, |command| self.change(command))
+    }
+
+    fn run(&self, args: &[&str]) -> Done {
+        self.start(args).end()
+    }
+
+    /// What a component answers.
+    #[track_caller]
+    fn ask(&self, node: &str, component: &str, text: &str) -> String {
+        let done = self.run(&["ask", node, component, text, "--timeout", "1m"]);
+        assert!(done.code == Some(0) && done.err.is_empty(), "{done:?}");
+        done.out.trim_end().to_owned()
+    }
+
+    /// Asks until the answer is another than `not`.
+    fn ask_until(&self, node: &str, component: &str, text: &str, not: &str) -> String {
+        let until = Instant::now() + Duration::from_secs(120);
+        while Instant::now() < until {
+            let answer = self.ask(node, component, text);
+            if answer != not {
+                return answer;
+            }
+        }
+        panic!("`{text}` is still `{not}`");
+    }
+}
+
+/// A counter that stores what it counts.
+fn tally(id: &str) -> String {
+    format!("[[component]]\nid = \"{id}\"\nfile = \"tally.wasm\"\nstorage = true\nsettings = {{ durable = true }}\n")
+}
+
+#[test]
+fn a_node_runs_is_looked_at_talked_to_and_stops() {
+    let world = World::new();
+    let rest = format!("{}{}", tally("demo/tally/0"), tally("demo/tally/1"));
+    let (node, addresses) = world.up("east", &rest);
+    assert_eq!(addresses, [""; 0]);
+    assert_eq!(world.ask("east", "demo/tally/0", "add 40"), "40");
+    let trapped = world.run(&["ask", "east", "demo/tally/0", "trap"]);
+    assert!(trapped.code == Some(1) && trapped.err.contains("it may have arrived"), "{trapped:?}");
+    assert_eq!(world.ask("east", "demo/tally/0", "add 2"), "42");
+
+    let ps = world.run(&["ps"]);
+    let lines: Vec<Vec<&str>> = ps.out.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines[0], ["COMPONENT", "STATE", "RESTARTS", "QUEUED", "MEMORY", "LAST", "EXIT"]);
+    assert_eq!(lines[1][..4], ["demo/tally/0", "running", "1", "0"]);
+    assert_eq!(lines[2][..4], ["demo/tally/1", "running", "0", "0"]);
+    assert!(ps.out.lines().all(|line| line.chars().count() <= 80), "{}", ps.out);
+    let health = world.run(&["ps", "east", "--health", "-o", "json"]);
+    assert!(health.out.contains(r#""health":{"reason":null,"status":"healthy"}"#), "{health:?}");
+
+    world.run(&["send", "east", "demo/tally/1", "log an \u{1b}[31mescape"]).check(0, "", &[]);
+    let logs = world.ask_until_logged("an \\u{1b}[31mescape");
+    assert!(logs.contains(" info  demo/tally/1: ") && logs.contains(" sender=isorun/operator/0"), "{logs}");
+    world.run(&["logs", "east", "demo/tally/0"]).check(0, "", &[]);
+
+    let follow = world.start(&["logs", "-f", "-n", "1"]);
+    assert!(follow.out_line().contains("escape"));
+    world.run(&["send", "east", "demo/tally/1", "log once more"]).check(0, "", &[]);
+    assert!(follow.out_line().contains("once more"));
+    follow.signal("-TERM");
+    assert_eq!(follow.end().code, Some(143));
+
+    let nobody = world.run(&["ask", "east", "demo/nobody/0", "x"]);
+    assert!(nobody.code == Some(1) && nobody.err.contains("there is no component `demo/nobody/0`"), "{nobody:?}");
+    let refused = world.run(&["ask", "east", "demo/tally/0", "nonsense"]);
+    assert!(refused.code == Some(1) && refused.err.contains("refused: "), "{refused:?}");
+    let second = world.run(&["up", &world.manifest("east", "storage = \"memory\"\n")]);
+    assert!(second.code == Some(1) && second.err.contains("a node called `east` runs already"), "{second:?}");
+
+    node.signal("-TERM");
+    let done = node.end();
+    assert_eq!((done.code, done.out.as_str()), (Some(0), ""), "{done:?}");
+    let gone = world.run(&["ps"]);
+    assert!(gone.code == Some(2) && gone.err.contains("no node runs on this machine"), "{gone:?}");
+}
+
+impl World {
+    /// The log, once it has those words.
+    fn ask_until_logged(&self, words: &str) -> String {
+        let until = Instant::now() + Duration::from_secs(120);
+        while Instant::now() < until {
+            let logs = self.run(&["logs"]);
+            if logs.out.contains(words) {
+                return logs.out;
+            }
+        }
+        panic!("`{words}` is not logged");
+    }
+}
+
+#[test]
+fn a_node_that_is_killed_is_a_typed_failure_to_others_and_comes_back_with_what_it_stored() {
+    let world = World::new();
+    let socket = format!("unix://{}/west.listen", world.path().display());
+    let west = format!("listen = \"{socket}\"\n[node.accept]\n\"*\" = \"demo/tally/*\"\n{}", tally("demo/tally/0"));
+    let (there, addresses) = world.up("west", &west);
+    assert_eq!(addresses, [socket.clone()]);
+    let east = format!(
+        "{}\n[[route]]\nto = \"demo/tally/*\"\nat = \"{socket}\"\n",
+        tally("demo/asker/0").replace("durable", "timeout-ms = 60000, durable")
+    );
+    let (_here, _) = world.up("east", &east);
+    assert_eq!(world.ask("east", "demo/asker/0", "forward demo/tally/0 add 40"), "ok");
+    assert_eq!(world.ask_until("west", "demo/tally/0", "get", "0"), "40");
+
+    there.signal("-KILL");
+    there.end();
+    world.ask("east", "demo/asker/0", "ask demo/tally/0 add 1");
+    let last = world.ask_until("east", "demo/asker/0", "last", "none");
+    assert!(last.contains("demo/tally/0 failed: delivery-failed"), "{last}");
+
+    let (there, _) = world.up("west", &west);
+    assert_eq!(world.ask("west", "demo/tally/0", "get"), "40");
+    // A route that was lost is looked for again.
+    let until = Instant::now() + Duration::from_secs(120);
+    loop {
+        world.ask("east", "demo/asker/0", "forward demo/tally/0 add 2");
+        if world.ask("west", "demo/tally/0", "get") != "40" {
+            break;
+        }
+        assert!(Instant::now() < until, "the route does not come back");
+    }
+    there.signal("-TERM");
+    assert_eq!(there.end().code, Some(0));
+}
+
+#[test]
+fn what_is_not_accepted_is_refused_and_not_seen() {
+    let world = World::new();
+    let rest = format!(
+        "listen = \"tcp://127.0.0.1:0\"\n[node.accept]\n\"*\" = \"demo/open/*\"\n{}{}",
+        tally("demo/open/0"),
+        tally("demo/shut/0")
+    );
+    let (_node, addresses) = world.up("east", &rest);
+    let place = addresses[0].as_str();
+    assert_eq!(world.ask(place, "demo/open/0", "add 1"), "1");
+    let denied = world.run(&["ask", place, "demo/shut/0", "add 1"]);
+    assert!(denied.code == Some(1) && denied.err.contains("not accepted"), "{denied:?}");
+    let seen = world.run(&["ps", place]).out;
+    assert!(seen.contains("demo/open/0") && !seen.contains("demo/shut/0"), "{seen}");
+    // Who started it may do all.
+    assert_eq!(world.ask("east", "demo/shut/0", "get"), "0");
+}
+
+#[test]
+fn a_supervisor_that_gives_up_ends_the_node() {
+    let world = World::new();
+    let failing = tally("demo/tally/0").replace("durable = true", "at-start = \"fail\"");
+    let manifest = world.manifest("east", &format!("storage = \"memory\"\n{failing}"));
+    let done = world.run(&["up", &manifest]);
+    assert_eq!((done.code, done.out.as_str()), (Some(1), ""), "{done:?}");
+    assert!(done.err.contains("the node's supervisor ended") && done.err.contains("told to fail"), "{done:?}");
+}
+
+#[test]
+fn what_can_not_run_is_told_before_anything_does() {
+    let world = World::new();
+    let refused = |code: i32, rest: &str, words: &str| {
+        let manifest = world.manifest("east", rest);
+        for args in [&["up", &manifest, "--check"][..], &["up", &manifest]] {
+            let done = world.run(args);
+            assert!(done.code == Some(code) && done.out.is_empty() && done.err.contains(words), "{args:?} {done:?}");
+        }
+    };
+    refused(3, &tally("demo/tally/0").replace("storage = true", ""), "isorun:actor/storage");
+    refused(1, &tally("demo/tally/0").replace("tally.wasm", "no.wasm"), "component demo/tally/0: cannot read");
+    refused(2, &format!("listen = \"tls://127.0.0.1:0\"\n{}", tally("demo/tally/0")), "--cert FILE");
+}
