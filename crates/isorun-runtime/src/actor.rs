@@ -108,6 +108,10 @@ impl Hasher for Numbered {
 impl WasmtimeEngine {
     /// Says what each component that is loaded from now on is linked with and may use.
     ///
+    /// A link for an interface that the component does not import is an error, as everywhere; one for a whole package, or
+    /// for the rest, may find nothing. The links' host components find in [`HostState::instance`](crate::HostState::instance)
+    /// whose store they are in: the component's id.
+    ///
     /// ```
     /// use std::sync::Arc;
     /// use isorun_core::Budget;
@@ -156,6 +160,11 @@ fn done(_: &LiveComponent, (ended,): (Result<(), ErrorOut>,)) -> Result<(), Wasm
     Ok(ended?)
 }
 
+/// Components that live, one store each.
+///
+/// Beside what the trait says: a component that exports no [`LIFECYCLE`] is loaded, and not started; one whose `initialize`
+/// refuses is not started either, and has [given up](WasmError::GaveUp); a message past the limits of messages is
+/// [rejected](WasmError::Rejected) without being seen by the component, and an answer past them ends it.
 impl RuntimeEngine for WasmtimeEngine {
     fn load_component<'a>(
         &'a self,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use isorun_core::{
     Budget, CONTENT_TYPE_BYTES_MAX, ComponentConfig, Fault, MESSAGE_BYTES_MAX, MessagePayload, RuntimeEngine, WasmError,
 };
-use isorun_runtime::{COMPONENT_TEXT_BYTES_MAX, PROPERTIES_MAX, WasmtimeEngine};
+use isorun_runtime::{COMPONENT_TEXT_BYTES_MAX, EngineOptions, PROPERTIES_MAX, WasmtimeEngine};
 
 use support::{ACTOR, actor, count, engine, id, started, tell, with_number};
 
@@ -40,6 +40,35 @@ async fn each_budget_ends_the_component_and_is_told_by_name() {
         engine.start_component(&handle, &ComponentConfig::default()).await.unwrap();
         assert_eq!(count(&engine, &handle).await, 1);
     }
+}
+
+#[tokio::test]
+async fn what_a_component_may_not_start_with_is_told_by_name() {
+    let engine = engine(Budget { max_memory_bytes: (1 << 16) - 1, ..Budget::default() }, Arc::from([]));
+    let handle = engine.load_component(&id(0), actor()).await.unwrap();
+    let error = engine.start_component(&handle, &ComponentConfig::default()).await.unwrap_err();
+    assert!(matches!(error, WasmError::InstantiationFailed { .. }), "{error}");
+    assert_eq!(support::fault(&error), Some(&Fault::OutOfMemory { wanted: 1 << 16, limit: (1 << 16) - 1 }));
+    assert_eq!(tell(&engine, &handle, "e").await, Err(not_running()));
+}
+
+#[tokio::test]
+async fn room_made_in_advance_is_taken_by_as_many_as_it_is_for() {
+    let engine = WasmtimeEngine::with_options(EngineOptions::default().pooled_stores(2)).unwrap();
+    let first = started(&engine, id(0), actor()).await;
+    let second = started(&engine, id(1), actor()).await;
+    let third = engine.load_component(&id(2), actor()).await.unwrap();
+    let config = ComponentConfig::default();
+    let error = engine.start_component(&third, &config).await.unwrap_err();
+    assert!(
+        matches!(error, WasmError::InstantiationFailed { .. }) && error.to_string().contains("limited to 2"),
+        "{error}"
+    );
+    engine.stop_component(&first).await.unwrap();
+    engine.start_component(&third, &config).await.unwrap();
+    // A component's own fresh start takes the place that it had.
+    engine.start_component(&second, &config).await.unwrap();
+    assert_eq!((count(&engine, &second).await, count(&engine, &third).await), (1, 1));
 }
 
 #[tokio::test]
