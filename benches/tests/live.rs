@@ -1,4 +1,6 @@
 //! `live` says what components that live hold and cost.
+// Elsewhere there is no `/proc` to read memory from.
+#![cfg(target_os = "linux")]
 
 use std::process::Command;
 

@@ -4,7 +4,7 @@
 //! left is messaging) and for `guests/wat/actor.wat` in the engine: memory of the process for each idle component, before it
 //! has had a message and after one, and the time to add and to start all. Then, for the guest: what a call into it costs by
 //! itself, what the same call costs as a question through the mailbox, and one-way messages as fast as it takes them.
-//! Linux only: it reads `/proc/self/statm`.
+//! Linux only: it reads `/proc/self/status`.
 
 #![allow(clippy::print_stdout, reason = "what this program has to say is said on stdout")]
 
@@ -72,9 +72,9 @@ fn id(n: usize) -> ComponentId {
 
 /// Memory that the process has resident, in KiB.
 fn resident_kib() -> Result<f64, Error> {
-    let statm = std::fs::read_to_string("/proc/self/statm")?;
-    let pages: u64 = statm.split(' ').nth(1).ok_or("no field for it")?.parse()?;
-    Ok((pages * rustix::param::page_size() as u64) as f64 / 1_024.0)
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no line for it")?;
+    Ok(resident.trim().trim_end_matches(" kB").parse()?)
 }
 
 async fn live(
