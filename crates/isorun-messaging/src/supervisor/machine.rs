@@ -60,6 +60,8 @@ pub(crate) struct Machine<C> {
     /// When restarts were decided, the oldest first; at most `restarts_max` of them.
     restarts: VecDeque<Instant>,
     keys_given: u64,
+    /// What was due by then has been decided.
+    polled_at: Option<Instant>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +72,8 @@ enum Phase {
     Running,
     /// All children are being stopped, in reverse order; this is why.
     Stopping { exit: Exit },
+    /// None runs, and whoever is to hear of it has not yet.
+    Over,
     /// None runs, and none will.
     Stopped,
 }
@@ -152,6 +156,7 @@ impl<C> Machine<C> {
             census: Census::default(),
             restarts: VecDeque::new(),
             keys_given: 0,
+            polled_at: None,
         }
     }
 
@@ -232,7 +237,7 @@ impl<C> Machine<C> {
     pub(crate) fn start(&mut self) -> Result<(), OutOfOrder> {
         match self.phase {
             Phase::Created | Phase::Stopped => {}
-            Phase::Running | Phase::Stopping { .. } => {
+            Phase::Running | Phase::Stopping { .. } | Phase::Over => {
                 return Err(OutOfOrder { event: "start".into(), state: format!("{:?}", self.phase) });
             }
         }
@@ -249,7 +254,15 @@ impl<C> Machine<C> {
         match self.phase {
             Phase::Running => self.stop_all(Exit::Normal),
             // Why it gives up is not forgotten for being told to stop as well.
-            Phase::Created | Phase::Stopping { .. } | Phase::Stopped => {}
+            Phase::Created | Phase::Stopping { .. } | Phase::Over | Phase::Stopped => {}
+        }
+    }
+
+    /// Its end was told to all; now it may start anew.
+    pub(crate) fn finish(&mut self) {
+        match self.phase {
+            Phase::Over => self.phase = Phase::Stopped,
+            Phase::Created | Phase::Running | Phase::Stopping { .. } | Phase::Stopped => {}
         }
     }
 
@@ -290,8 +303,9 @@ impl<C> Machine<C> {
 
     /// The next thing to be done, if there is one now. Asked until there is none.
     pub(crate) fn poll(&mut self, now: Instant) -> Option<Decision> {
+        self.polled_at = Some(now);
         match &self.phase {
-            Phase::Created | Phase::Stopped => None,
+            Phase::Created | Phase::Over | Phase::Stopped => None,
             Phase::Running => self.poll_stop(false).or_else(|| self.poll_start(now)),
             Phase::Stopping { exit } => {
                 let end = Decision::End(exit.clone());
@@ -301,16 +315,17 @@ impl<C> Machine<C> {
                 if self.census.is_busy() {
                     return None;
                 }
-                self.phase = Phase::Stopped;
+                self.phase = Phase::Over;
                 Some(end)
             }
         }
     }
 
-    /// When to ask again, if nothing is heard before.
-    pub(crate) fn wakes_at(&self, now: Instant) -> Option<Instant> {
-        // What is due already waits for its turn, which comes with an event.
-        self.census.next_time(now)
+    /// When to poll again, if nothing is heard before.
+    pub(crate) fn wakes_at(&self) -> Option<Instant> {
+        // What was due at the last poll and was not started waits for its turn, which comes with an event. What has come due
+        // since then counts, although its time is over.
+        self.census.next_time(self.polled_at?)
     }
 
     /// One child at a time, the last that is up first.
@@ -387,7 +402,10 @@ impl<C> Machine<C> {
                     self.restart(at, &exit, now);
                 }
             }
-            (Phase::Created | Phase::Stopping { .. } | Phase::Stopped, Fate::Stay | Fate::Again { .. }) => {}
+            (
+                Phase::Created | Phase::Stopping { .. } | Phase::Over | Phase::Stopped,
+                Fate::Stay | Fate::Again { .. },
+            ) => {}
         }
     }
 

@@ -164,7 +164,7 @@ impl Outside {
     /// Something always comes next, unless all is as it should be.
     fn check_progress(&self) {
         let busy = self.known.iter().any(|child| matches!(child.seen, Seen::Starting | Seen::Stopping(_)));
-        let wakes = self.machine.wakes_at(self.now);
+        let wakes = self.machine.wakes_at();
         assert!(wakes.is_none_or(|at| at > self.now), "a wake-up that is due already");
         assert!(
             busy || wakes.is_some() || self.end.is_some() || self.machine.is_settled(),

@@ -121,10 +121,10 @@ fn one_for_one_restarts_that_child_alone() {
     bench.fails("a");
     bench.after_ms(99);
     bench.check(&[]);
-    assert_eq!(bench.machine.wakes_at(bench.now), Some(bench.now + Duration::from_millis(1)));
+    assert_eq!(bench.machine.wakes_at(), Some(bench.now + Duration::from_millis(1)));
     bench.after_ms(1);
     bench.check(&["+a"]);
-    assert_eq!(bench.machine.wakes_at(bench.now), None);
+    assert_eq!(bench.machine.wakes_at(), None);
 }
 
 #[test]
@@ -363,6 +363,21 @@ fn restarts_are_forgotten_when_they_are_older_than_the_window() {
 }
 
 #[test]
+fn what_comes_due_after_it_was_polled_is_not_overslept() {
+    for strategy in Strategy::ALL {
+        let mut bench = Bench::running(strategy, &THREE[..1]);
+        bench.fails("a");
+        let due = bench.now + Duration::from_millis(100);
+        // The clock goes on between the last poll and the question when to wake.
+        bench.now = due + Duration::from_millis(1);
+        assert_eq!(bench.machine.wakes_at(), Some(due));
+        bench.drain();
+        bench.check(&["+a"]);
+        assert_eq!(bench.machine.wakes_at(), None);
+    }
+}
+
+#[test]
 fn with_no_restarts_allowed_the_first_failure_ends_it() {
     let options = SupervisorOptions { restarts_max: 0, ..SupervisorOptions::default() };
     let mut bench = Bench::with(options, &[("a", Restart::Permanent)]);
@@ -380,7 +395,7 @@ fn the_wait_grows_with_each_failure_and_is_short_again_after_a_steady_time() {
         for wait_ms in expected {
             bench.after_ms(runs_ms);
             bench.fails("a");
-            assert_eq!(bench.machine.wakes_at(bench.now), Some(bench.now + Duration::from_millis(wait_ms)));
+            assert_eq!(bench.machine.wakes_at(), Some(bench.now + Duration::from_millis(wait_ms)));
             bench.after_ms(wait_ms);
             bench.starts("a");
         }
@@ -424,6 +439,8 @@ fn it_starts_anew_once_it_has_ended_and_not_before() {
     assert!(bench.machine.start().is_err());
     bench.stops("a");
     bench.check(&["-a", "end"]);
+    assert!(bench.machine.start().is_err(), "its end was not told yet");
+    bench.machine.finish();
     bench.machine.start().unwrap();
     bench.drain();
     bench.starts("a");

@@ -108,7 +108,9 @@ struct Inner {
 #[derive(Debug, Clone)]
 struct Status {
     state: LifecycleState,
-    /// How it ended, or would have if it had run.
+    /// How often it was started. Whoever waits for the end of one run may sleep through it and find the next.
+    run: u64,
+    /// How the last run ended that has; as it should, if none has.
     exit: Exit,
 }
 
@@ -121,7 +123,7 @@ impl Supervisor {
             shared: Arc::new(Shared {
                 inner: Mutex::new(inner),
                 asked: Notify::new(),
-                status: watch::Sender::new(Status { state: LifecycleState::Created, exit: Exit::Normal }),
+                status: watch::Sender::new(Status { state: LifecycleState::Created, run: 0, exit: Exit::Normal }),
                 events: broadcast::Sender::new(EVENTS_KEPT),
             }),
         }
@@ -189,27 +191,32 @@ impl Supervisor {
     /// # Panics
     /// Outside of a Tokio runtime.
     pub async fn start(&self) -> Result<(), Exit> {
-        {
+        let this_run = {
             let inner = &mut *self.shared.inner.lock();
             inner.machine.start().map_err(|_| Exit::Failed { reason: "the supervisor runs already".into() })?;
             inner.stop_by = None;
-            self.shared.status.send_replace(Status { state: LifecycleState::Starting, exit: Exit::Normal });
+            self.shared.status.send_modify(|status| {
+                status.run += 1;
+                status.state = LifecycleState::Starting;
+            });
             tokio::spawn(run(Arc::clone(&self.shared)));
-        }
+            self.shared.status.borrow().run
+        };
         let over = |status: &Status| match status.state {
-            LifecycleState::Created | LifecycleState::Starting | LifecycleState::Stopping => false,
+            LifecycleState::Created | LifecycleState::Starting | LifecycleState::Stopping => status.run != this_run,
             LifecycleState::Running | LifecycleState::Stopped => true,
         };
         let status = self.wait_until(over).await;
-        if status.state == LifecycleState::Running { Ok(()) } else { Err(status.exit) }
+        let runs = status.run == this_run && status.state == LifecycleState::Running;
+        if runs { Ok(()) } else { Err(status.exit) }
     }
 
     /// Stops all children in reverse order, each with the time that the options give it, and waits for the last.
     ///
     /// How the supervisor ended; at once where it does not run.
     pub async fn stop(&self) -> Exit {
-        self.tell_to_stop(None);
-        self.end().await
+        let told = self.tell_to_stop(None);
+        self.end(told).await
     }
 
     /// Where in its life it is. While it runs, children may come and go.
@@ -239,18 +246,20 @@ impl Supervisor {
         self.shared.events.subscribe()
     }
 
-    /// By when all have to be down, or `None` for as long as the options allow each of them.
-    fn tell_to_stop(&self, stop_by: Option<Instant>) {
+    /// By when all have to be down, or `None` for as long as the options allow each of them; which run is told.
+    fn tell_to_stop(&self, stop_by: Option<Instant>) -> u64 {
         let inner = &mut *self.shared.inner.lock();
         // An earlier end stays, a later one does not undo it.
         inner.stop_by = [inner.stop_by, stop_by].into_iter().flatten().min();
         inner.machine.stop();
         self.shared.asked.notify_one();
+        self.shared.status.borrow().run
     }
 
-    /// Waits until it does not run.
-    async fn end(&self) -> Exit {
-        let over = |status: &Status| matches!(status.state, LifecycleState::Created | LifecycleState::Stopped);
+    /// Waits until that run is over, if it is not.
+    async fn end(&self, run: u64) -> Exit {
+        let is_down = |state| matches!(state, LifecycleState::Created | LifecycleState::Stopped);
+        let over = |status: &Status| status.run != run || is_down(status.state);
         self.wait_until(over).await.exit
     }
 
@@ -272,13 +281,14 @@ impl Child for Supervisor {
     fn stop(&self, graceful_ms: u64) -> BoxFuture<'_, ()> {
         let graceful = Duration::from_millis(graceful_ms.min(WAIT_MS_MAX));
         Box::pin(async move {
-            self.tell_to_stop(Some(Instant::now() + graceful));
-            self.end().await;
+            let told = self.tell_to_stop(Some(Instant::now() + graceful));
+            self.end(told).await;
         })
     }
 
     fn exited(&self) -> BoxFuture<'_, Exit> {
-        Box::pin(self.end())
+        let run = self.shared.status.borrow().run;
+        Box::pin(self.end(run))
     }
 
     fn is_supervisor(&self) -> bool {
@@ -347,7 +357,13 @@ impl Drop for Ending<'_> {
             Exit::Failed { .. } | Exit::Killed => error!(%exit, "supervisor ended"),
         }
         self.shared.tell(SupervisorEvent::Over { exit: exit.clone() });
-        self.shared.status.send_replace(Status { state: LifecycleState::Stopped, exit });
+        // Whoever starts it anew finds both, or neither.
+        let inner = &mut *self.shared.inner.lock();
+        inner.machine.finish();
+        self.shared.status.send_modify(|status| {
+            status.state = LifecycleState::Stopped;
+            status.exit = exit;
+        });
     }
 }
 
@@ -361,7 +377,7 @@ async fn run(shared: Arc<Shared>) {
             ending.exit = exit;
             return;
         }
-        let wakes_at = shared.inner.lock().machine.wakes_at(now());
+        let wakes_at = shared.inner.lock().machine.wakes_at();
         tokio::select! {
             Some(result) = lives.tasks.join_next_with_id() => {
                 if let Some((key, event)) = lives.came_back(result) {

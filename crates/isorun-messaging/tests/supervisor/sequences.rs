@@ -114,3 +114,47 @@ proptest! {
         runtime.block_on(run(strategy, restarts_max, children, steps));
     }
 }
+
+/// What many do to one supervisor at once, from several threads.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_may_start_stop_add_and_remove_at_once() {
+    let log = Log::default();
+    let options =
+        SupervisorOptions { restarts_max: 1_000, backoff_ms: 1, backoff_ms_max: 2, ..SupervisorOptions::default() };
+    let supervisor = Supervisor::new(options);
+    let fakes: Vec<_> = (0..16)
+        .map(|number| {
+            let ends = Life::EndsAfter(number % 4, if number % 3 == 0 { Exit::Normal } else { failed() });
+            Fake::new("a", &log, vec![ends; 10])
+        })
+        .collect();
+    let mut tasks = Vec::new();
+    for task in 0..8 {
+        let (supervisor, fakes) = (supervisor.clone(), fakes.clone());
+        let mut random = fastrand::Rng::with_seed(task);
+        tasks.push(tokio::spawn(async move {
+            for _ in 0..200 {
+                let which = random.usize(..fakes.len());
+                match random.u32(..10) {
+                    0..4 => {
+                        let restart = random.choice(Restart::ALL).unwrap();
+                        let child = Arc::clone(&fakes[which]) as Arc<dyn Child>;
+                        // Its name may be taken.
+                        drop(supervisor.add(which.to_string(), child, restart));
+                    }
+                    4..7 => drop(supervisor.remove(&which.to_string())),
+                    7 => drop(supervisor.start().await),
+                    8 => drop(supervisor.children()),
+                    _ => drop(supervisor.stop().await),
+                }
+            }
+        }));
+    }
+    for task in tasks {
+        tokio::time::timeout(Duration::from_secs(60), task).await.expect("it hangs").unwrap();
+    }
+    tokio::time::timeout(Duration::from_secs(60), supervisor.stop()).await.expect("it hangs");
+    assert!(matches!(supervisor.state(), LifecycleState::Created | LifecycleState::Stopped));
+    assert!(fakes.iter().all(|fake| !fake.runs()), "{supervisor:?}");
+    assert!(!log.take().contains(&"started while it runs: a".to_owned()));
+}
