@@ -11,6 +11,7 @@ use bytes::Bytes;
 use contract::{PLENTY, owner};
 use isorun_core::{COMPONENT_NAME_BYTES_MAX, ComponentId, STORAGE_KEY_BYTES_MAX, Storage, StorageError, StorageQuota};
 use isorun_storage::{NatsStorage, NatsStorageError, NatsStorageOptions};
+use isorun_transport_nats::NatsOptions;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use server::NatsServer;
@@ -319,6 +320,30 @@ async fn a_server_that_would_not_do_is_refused_with_what_to_do() {
         let error = refused(&server, bucket).await.to_string();
         assert!(error.contains(problem), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_user_who_may_do_no_more_than_the_operators_guide_says_can_store() {
+    if server::is_left_out() {
+        return;
+    }
+    let server = NatsServer::configured(
+        "max_payload: 2MB
+        jetstream { store_dir: \"FOLDER/js\" }
+        authorization { users = [ { user: node, password: s3cret, permissions: {
+            publish: [\"$KV.isorun-components.>\", \"$JS.API.>\"], subscribe: \"_INBOX.>\"
+        } } ] }",
+    );
+    let nats = NatsOptions::default().user_and_password("node", "s3cret");
+    let options = NatsStorageOptions { nats, ..Default::default() };
+    let storage = within(NatsStorage::connect(&server.url().parse().unwrap(), options)).await.unwrap();
+    within(contract::values_come_back(&storage)).await;
+    within(contract::keys_are_listed(&storage)).await;
+    storage.clear(&owner("listed")).await.unwrap();
+    assert_eq!(storage.list_keys(&owner("listed"), "", None).await, Ok(Vec::new()));
+    let address = server.url().parse().unwrap();
+    let nobody = within(NatsStorage::connect(&address, NatsStorageOptions::default())).await;
+    assert!(matches!(nobody, Err(NatsStorageError::Connect(_))));
 }
 
 #[tokio::test]
