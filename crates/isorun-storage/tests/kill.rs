@@ -174,7 +174,7 @@ fn what_was_stored_outlasts_a_hundred_kills_at_any_moment() {
     let mut steps = vec![0; TASKS];
     let mut under_way = 0;
     for round in 0..ROUNDS {
-        let until = random.rng().next_u64() % 40;
+        let until = random.rng().next_u64() % 25;
         let done = run_and_kill(&file, &steps, until);
         let storage = RedbStorage::open(&file).unwrap();
         for task in 0..TASKS {
