@@ -61,12 +61,12 @@ fn main() -> Result<(), Error> {
     Ok(())
 }
 
-type Process = TypedFunc<(&'static [u8],), (Result<WasmList<u8>, WasmStr>,)>;
+type Process<'a> = TypedFunc<(&'a [u8],), (Result<WasmList<u8>, WasmStr>,)>;
 
 /// A typed call, as an embedder of the bare engine makes it.
 struct Floor {
     store: Store<()>,
-    process: Process,
+    process: Process<'static>,
 }
 
 impl Floor {
@@ -84,14 +84,10 @@ impl Floor {
     fn call(&mut self, input: &[u8]) -> Result<Vec<u8>, Error> {
         // Fuel is given anew for each call, as a node's is.
         self.store.set_fuel(u64::MAX)?;
-        let process: TypedFunc<(&[u8],), (Result<WasmList<u8>, WasmStr>,)> = retyped(self.process);
+        // It takes inputs that don't live for ever too.
+        let process: Process<'_> = self.process;
         let (output,) = process.call(&mut self.store, (input,))?;
         let output = output.map_err(|_| "the guest fails")?;
         Ok(output.as_le_slice(&self.store).to_vec())
     }
-}
-
-/// The function for inputs that don't live for ever.
-fn retyped<'a>(process: Process) -> TypedFunc<(&'a [u8],), (Result<WasmList<u8>, WasmStr>,)> {
-    process
 }
