@@ -112,12 +112,13 @@ pub enum ComponentExecutionError {
         /// The limit, in bytes.
         limit: u64,
     },
-    /// The component said no: these are its own words.
-    #[error("{message}")]
+    /// The component said no: these are its own words. Printed, they are cut at 1 KiB and their control characters are
+    /// escaped, since they may end up in a terminal.
+    #[error("{}", plain(message))]
     Guest {
         /// The function that said it.
         function: String,
-        /// What it said.
+        /// What it said, as it said it.
         message: String,
     },
     /// The component pointed at memory that it does not have, or gave other bytes than it said. Its store lives on.
@@ -133,7 +134,7 @@ pub enum ComponentExecutionError {
         cause: AccessFault,
     },
     /// The component does not take back what it allocated, so that its store was given up.
-    #[error("`{function}` did not free {what} ({range}): {message}")]
+    #[error("`{function}` did not free {what} ({range}): {}", plain(message))]
     DeallocateFailed {
         /// What it was to free.
         what: &'static str,
@@ -301,4 +302,33 @@ fn listed(functions: &[String]) -> String {
 
 fn asked(wanted: u64) -> String {
     if wanted == 0 { String::new() } else { format!(", {wanted} wanted") }
+}
+
+/// A stranger's text, fit for a line of a log or a terminal.
+fn plain(text: &str) -> String {
+    let mut plain = String::new();
+    for c in text.chars() {
+        if plain.len() >= SAID_BYTES_MAX {
+            plain.push('…');
+            break;
+        }
+        if c.is_control() { plain.extend(c.escape_default()) } else { plain.push(c) }
+    }
+    plain
+}
+
+/// Longest text of a stranger that is printed, in bytes.
+const SAID_BYTES_MAX: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_guests_are_cut_and_escaped_where_they_are_printed() {
+        let said = |message: String| ComponentExecutionError::Guest { function: "process".into(), message }.to_string();
+        assert_eq!(said("no\u{1b}[2J\n".into()), "no\\u{1b}[2J\\n");
+        assert_eq!(said("x".repeat(SAID_BYTES_MAX)).len(), SAID_BYTES_MAX);
+        assert_eq!(said("x".repeat(SAID_BYTES_MAX + 1)), "x".repeat(SAID_BYTES_MAX) + "…");
+    }
 }
