@@ -1,12 +1,15 @@
 // Run-length encoding: pairs of a count and a byte.
 export function process(input) {
   if (input[0] === 0xff) throw 'cannot encode 0xff';
-  const out = [];
+  // An array of numbers would take eight times as much.
+  const out = new Uint8Array(input.length * 2);
+  let end = 0;
   for (let i = 0; i < input.length;) {
     let count = 1;
     while (count < 255 && input[i + count] === input[i]) count++;
-    out.push(count, input[i]);
+    out[end++] = count;
+    out[end++] = input[i];
     i += count;
   }
-  return new Uint8Array(out);
+  return out.subarray(0, end);
 }
