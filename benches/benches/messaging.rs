@@ -37,14 +37,14 @@ impl Left {
     fn begin(&self, messages: u64) -> oneshot::Receiver<()> {
         let (done, is_done) = oneshot::channel();
         self.messages.store(messages, Relaxed);
-        *self.done.lock().unwrap() = Some(done);
+        *self.done.lock().expect("nobody panics with it") = Some(done);
         is_done
     }
 
     /// One less; whether there are more.
     fn count(&self) -> bool {
         let is_last = self.messages.fetch_sub(1, Relaxed) == 1;
-        if is_last && let Some(done) = self.done.lock().unwrap().take() {
+        if is_last && let Some(done) = self.done.lock().expect("nobody panics with it").take() {
             let _ = done.send(());
         }
         !is_last
