@@ -7,7 +7,7 @@ use std::sync::Arc;
 use isorun::Transport;
 use isorun::actors::RemoteNode;
 
-use crate::address::PeerPlace;
+use crate::address::{Address, PeerPlace};
 use crate::exit::Failed;
 use crate::keys::Keys;
 use crate::load;
@@ -36,7 +36,11 @@ impl FromStr for NodePlace {
 
 impl fmt::Display for NodePlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.address.fmt(f)
+        match &self.0.address {
+            // Of many nodes there it is the one of that name.
+            Address::Nats(_) => self.0.fmt(f),
+            address => address.fmt(f),
+        }
     }
 }
 

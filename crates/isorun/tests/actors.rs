@@ -126,6 +126,34 @@ async fn a_supervisor_below_another_keeps_its_component_and_names_are_given_once
 }
 
 #[tokio::test]
+async fn a_component_that_is_removed_leaves_its_id_and_what_it_stored() {
+    let runtime = Runtime::new().unwrap();
+    let actors = node(&runtime, ActorsOptions::new(), &["demo/tally/0", "demo/tally/1"]).await;
+    assert_eq!(ask(&actors, "demo/tally/0", "add 7").await, "7");
+    assert!(bounded(actors.remove(&id("demo/tally/0"))).await);
+    assert!(!bounded(actors.remove(&id("demo/tally/0"))).await);
+    let outcome = actors.ask(&id("test/asks/0"), &id("demo/tally/0"), "get", PATIENCE_MS).await;
+    assert!(matches!(outcome, RequestOutcome::Failed(MessagingError::TargetNotFound { .. })), "{outcome:?}");
+    assert_eq!(actors.components(false).await.len(), 1);
+
+    let tally = runtime.builder(&runtime.load(TALLY).unwrap());
+    let kind = actors.kind_with_storage(tally, StorageQuota::default()).await.unwrap();
+    // Its supervisor forgets the name once it is down.
+    let again = bounded(async {
+        loop {
+            let actor = Actor::new(id("demo/tally/0"), &kind).setting("durable", "true");
+            match actors.add(actor).await {
+                Ok(component) => break component,
+                Err(ActorsError::Child { .. }) => tokio::task::yield_now().await,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    });
+    assert_eq!(again.await.id().as_str(), "demo/tally/0");
+    assert_eq!(ask(&actors, "demo/tally/0", "get").await, "7");
+}
+
+#[tokio::test]
 async fn storage_that_is_not_granted_is_a_link_error() {
     let runtime = Runtime::new().unwrap();
     let actors = runtime.actors(ActorsOptions::new()).unwrap();

@@ -1,6 +1,7 @@
 //! The last lines of components, kept for whoever asks.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -100,14 +101,22 @@ struct Shared {
 
 #[derive(Default)]
 struct Kept {
-    lines: VecDeque<LogEntry>,
-    /// Lines and bytes of each component that has some.
-    by_component: std::collections::HashMap<Arc<str>, (usize, usize)>,
+    /// By their numbers.
+    lines: BTreeMap<u64, LogEntry>,
+    by_component: HashMap<Arc<str>, Share>,
     bytes: usize,
     /// The number of the last line, the first one's being 1.
     last: u64,
     /// The highest number that was forgotten.
     forgotten: u64,
+}
+
+/// What one component has of it.
+#[derive(Default)]
+struct Share {
+    /// The numbers of its lines, in their order.
+    lines: VecDeque<u64>,
+    bytes: usize,
 }
 
 impl LogBuffer {
@@ -150,18 +159,18 @@ impl LogBuffer {
 
 impl Kept {
     fn push(&mut self, entry: LogEntry, limits: &LogLimits) {
-        let bytes = entry.bytes();
-        let of = self.by_component.entry(entry.component.clone()).or_default();
-        *of = (of.0 + 1, of.1 + bytes);
-        let too_many = of.0 > limits.lines_per_component.max(1);
+        let (bytes, component) = (entry.bytes(), entry.component.clone());
+        let share = self.by_component.entry(component.clone()).or_default();
+        share.lines.push_back(entry.seq);
+        share.bytes += bytes;
+        let too_many = share.lines.len() > limits.lines_per_component.max(1);
         self.bytes += bytes;
-        let component = entry.component.clone();
-        self.lines.push_back(entry);
+        self.lines.insert(entry.seq, entry);
         if too_many {
             self.forget_oldest(&component);
         }
         while self.bytes > limits.bytes && self.lines.len() > 1 {
-            let largest = self.by_component.iter().max_by_key(|(_, (_, bytes))| *bytes).map(|(name, _)| name.clone());
+            let largest = self.by_component.iter().max_by_key(|(_, share)| share.bytes).map(|(name, _)| name.clone());
             match largest {
                 Some(largest) => self.forget_oldest(&largest),
                 None => break,
@@ -170,17 +179,14 @@ impl Kept {
     }
 
     fn forget_oldest(&mut self, component: &str) {
-        let Some(at) = self.lines.iter().position(|line| &*line.component == component) else { return };
-        let Some(line) = self.lines.remove(at) else { return };
-        let bytes = line.bytes();
-        self.bytes -= bytes;
-        self.forgotten = self.forgotten.max(line.seq);
-        if let Some(of) = self.by_component.get_mut(component) {
-            *of = (of.0 - 1, of.1 - bytes);
-            if of.0 == 0 {
-                self.by_component.remove(component);
-            }
+        let Some(share) = self.by_component.get_mut(component) else { return };
+        let Some(line) = share.lines.pop_front().and_then(|seq| self.lines.remove(&seq)) else { return };
+        share.bytes -= line.bytes();
+        if share.lines.is_empty() {
+            self.by_component.remove(component);
         }
+        self.bytes -= line.bytes();
+        self.forgotten = self.forgotten.max(line.seq);
     }
 
     fn page(&self, query: &LogQuery, may_see: &impl Fn(&str) -> bool) -> LogPage {
@@ -196,22 +202,21 @@ impl Kept {
         };
         match query.after {
             None => {
-                let last = self.lines.iter().rev().filter(wanted).take(limit).take_while(fits);
+                let last = self.lines.values().rev().filter(wanted).take(limit).take_while(fits);
                 let mut lines: Vec<_> = last.cloned().collect();
                 lines.reverse();
                 LogPage { lines, next: self.last, forgotten: 0 }
             }
             Some(after) => {
-                let from = self.lines.partition_point(|line| line.seq <= after);
-                let rest = self.lines.range(from..).filter(wanted);
+                let newer = || self.lines.range((Bound::Excluded(after), Bound::Unbounded)).map(|(_, line)| line);
+                let rest = newer().filter(wanted);
                 let lines: Vec<_> = rest.take(limit).take_while(fits).cloned().collect();
                 let is_full = lines.len() == limit || bytes >= ANSWER_BYTES_MAX;
                 let next = if is_full { lines.last().map_or(self.last, |line| line.seq) } else { self.last };
                 // A number from before the node was started again is none that it has given.
                 let next = next.max(if after > self.last { 0 } else { after });
-                let kept = self.lines.range(from..).count() as u64;
                 let forgotten = match self.forgotten > after {
-                    true => self.last.saturating_sub(after).saturating_sub(kept),
+                    true => self.last.saturating_sub(after).saturating_sub(newer().count() as u64),
                     false => 0,
                 };
                 LogPage { lines, next, forgotten }

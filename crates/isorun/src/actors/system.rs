@@ -329,6 +329,27 @@ impl Actors {
         Ok(component)
     }
 
+    /// Takes a component away: it stops, what waits for it becomes dead letters, and its id is free. Whether there was one.
+    ///
+    /// What it stored stays.
+    pub async fn remove(&self, id: &ComponentId) -> bool {
+        let shared = &self.shared;
+        let supervisor = {
+            let mut known = shared.known.lock();
+            let of = known.of.remove(id);
+            of.and_then(|name| shared.supervisor(&known, name.as_deref()).ok())
+        };
+        if let Some(supervisor) = supervisor {
+            // Before it ends, so that nobody starts it again.
+            supervisor.remove(id.as_str());
+        }
+        let was_there = shared.system.remove(id).await;
+        if was_there {
+            shared.setups.by_id.write().remove(id);
+        }
+        was_there
+    }
+
     /// Sends messages for components that are not here to other nodes: those that `pattern` is for, to the first of the
     /// places that is there.
     ///
