@@ -52,8 +52,8 @@ impl Drop for Ending<'_> {
         let exit = self.exit.take().unwrap_or_else(|| Exit::Failed { reason: "its task was taken away".into() });
         match &exit {
             Exit::Normal => tracing::debug!(component = %self.cell.id(), "component stopped"),
-            Exit::Failed { reason } => tracing::warn!(component = %self.cell.id(), %reason, "component failed"),
-            Exit::Killed => tracing::warn!(component = %self.cell.id(), "component did not stop in time"),
+            Exit::Failed { reason } => tracing::info!(component = %self.cell.id(), %reason, "component failed"),
+            Exit::Killed => tracing::info!(component = %self.cell.id(), "component did not stop in time"),
         }
         self.cell.ended(exit.clone());
         if let Some(started) = self.started.take() {
@@ -120,7 +120,7 @@ async fn run(cell: &Arc<Cell>, started: &mut Option<Started>) -> Exit {
             Next::Stop => return shut_down(cell).await,
         };
         if let Err(error) = ended {
-            return Exit::Failed { reason: cut(error.to_string()) };
+            return failed(error);
         }
         turn += 1;
         if turn >= TURN_MESSAGES {
@@ -130,9 +130,14 @@ async fn run(cell: &Arc<Cell>, started: &mut Option<Started>) -> Exit {
     }
 }
 
+/// How a life ends with that error. Whoever is told knows of which component, and that it ran.
+fn failed(error: WasmError) -> Exit {
+    let reason = if let WasmError::RuntimeError { reason, .. } = error { reason } else { error.to_string() };
+    Exit::Failed { reason: cut(reason) }
+}
+
 async fn start(cell: &Cell) -> Result<(), Exit> {
     let engine = &cell.shared.engine;
-    let failed = |error: WasmError| Exit::Failed { reason: cut(error.to_string()) };
     engine.start_component(&cell.handle, &cell.config()).await.map_err(failed)?;
     if cell.metadata.get().is_none() {
         match engine.call_metadata(&cell.handle).await {
@@ -327,7 +332,7 @@ async fn tell_health(cell: &Cell) -> Result<(), WasmError> {
 
 async fn shut_down(cell: &Cell) -> Exit {
     match cell.shared.engine.call_shutdown(&cell.handle).await {
-        Err(error) if error.ends_the_component() => Exit::Failed { reason: cut(error.to_string()) },
+        Err(error) if error.ends_the_component() => failed(error),
         Err(_) | Ok(()) => Exit::Normal,
     }
 }

@@ -156,7 +156,7 @@ fn said(text: &str) -> String {
 }
 
 /// The result of a function that returns nothing.
-fn done(_: &LiveComponent, (ended,): (Result<(), ErrorOut>,)) -> Result<(), WasmError> {
+fn done((ended,): (Result<(), ErrorOut>,)) -> Result<(), WasmError> {
     Ok(ended?)
 }
 
@@ -212,8 +212,8 @@ impl RuntimeEngine for WasmtimeEngine {
             }
             let id_text = message.correlation_id.map(IdText::new);
             let message = MessageIn::new(message, id_text.as_ref());
-            let read = |live: &LiveComponent, (answered,): (Result<Option<PayloadOut>, ErrorOut>,)| {
-                answered?.map(|payload| live.checked(payload.into())).transpose()
+            let read = |(answered,): (Result<Option<PayloadOut>, ErrorOut>,)| {
+                answered?.map(|payload| live::checked(payload.into())).transpose()
             };
             self.live(handle)?.call("handle-message", |exports| exports.handle_message, (&message,), read).await
         })
@@ -233,14 +233,14 @@ impl RuntimeEngine for WasmtimeEngine {
 
     fn call_metadata<'a>(&'a self, handle: &'a ComponentHandle) -> BoxFuture<'a, Result<ComponentMetadata, WasmError>> {
         Box::pin(async move {
-            let read = |_: &LiveComponent, (metadata,): (MetadataOut,)| Ok(metadata.into());
+            let read = |(metadata,): (MetadataOut,)| Ok(metadata.into());
             self.live(handle)?.call("metadata", |exports| exports.metadata, (), read).await
         })
     }
 
     fn call_health<'a>(&'a self, handle: &'a ComponentHandle) -> BoxFuture<'a, Result<ComponentHealth, WasmError>> {
         Box::pin(async move {
-            let read = |_: &LiveComponent, (report,): (HealthReportOut,)| Ok(report.into());
+            let read = |(report,): (HealthReportOut,)| Ok(report.into());
             self.live(handle)?.call("health", |exports| exports.health, (), read).await
         })
     }

@@ -34,7 +34,7 @@ async fn each_budget_ends_the_component_and_is_told_by_name() {
         let engine = engine(budget, Arc::from([]));
         let handle = started(&engine, id(0), actor()).await;
         let error = tell(&engine, &handle, mode).await.unwrap_err();
-        assert_eq!(error.to_string(), format!("runtime error: component `test/actor/0`, `handle-message`: {fault}"));
+        assert_eq!(error.to_string(), format!("runtime error: `handle-message`: {fault}"));
         assert_eq!(support::fault(&error), Some(&fault), "{error}");
         assert_eq!(tell(&engine, &handle, "e").await, Err(not_running()));
         engine.start_component(&handle, &ComponentConfig::default()).await.unwrap();

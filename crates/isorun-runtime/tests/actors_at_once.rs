@@ -190,7 +190,7 @@ async fn time_in_the_host_counts_against_the_wall_clock() {
     set_up(&engine, Budget { wall_ms: 1_000, ..Budget::default() }, door.links());
     let handle = started(&engine, id(0), waiting_actor()).await;
     let error = tell(&engine, &handle, "w").await.unwrap_err();
-    let text = "runtime error: component `test/actor/0`, `handle-message`: out of time: limit 1000 ms";
+    let text = "runtime error: `handle-message`: out of time: limit 1000 ms";
     assert_eq!(error.to_string(), text);
     assert_eq!(support::fault(&error), Some(&Fault::OutOfTime { limit_ms: 1_000 }));
     assert_eq!(tell(&engine, &handle, "e").await, Err(not_running("0")));

@@ -457,9 +457,10 @@ impl Shared {
 
     fn tell_end(&self, child: Arc<str>, exit: Exit, slot: Option<&Slot<Arc<dyn Child>>>) {
         let again_in = slot.and_then(|slot| starts_in(slot.state, now()));
+        let again_in_ms = again_in.map(|pause| pause.as_millis() as u64);
         match &exit {
             Exit::Normal if again_in.is_none() => info!(%child, "stopped"),
-            Exit::Normal | Exit::Failed { .. } | Exit::Killed => warn!(%child, %exit, ?again_in, "ended"),
+            Exit::Normal | Exit::Failed { .. } | Exit::Killed => warn!(%child, %exit, again_in_ms, "ended"),
         }
         self.tell(SupervisorEvent::Ended { child, exit, again_in });
     }

@@ -135,7 +135,7 @@ impl LiveComponent {
         function: &'static str,
         pick: impl FnOnce(&Exports) -> TypedFunc<P, R>,
         params: P,
-        read: impl FnOnce(&Self, R) -> Result<T, WasmError>,
+        read: impl FnOnce(R) -> Result<T, WasmError>,
     ) -> Result<T, WasmError>
     where
         P: ComponentNamedList + Lower + Send + Sync,
@@ -146,35 +146,9 @@ impl LiveComponent {
         let func = pick(exports);
         let mut entered = Entered { live: self, slot: &mut slot, is_whole: false };
         let returned = entered.call(function, func, params).await?;
-        let read = read(self, returned);
+        let read = read(returned);
         entered.is_whole = read.as_ref().err().is_none_or(|error| !error.ends_the_component());
         read
-    }
-
-    /// An answer within its limits.
-    ///
-    /// # Errors
-    /// [`WasmError::RuntimeError`] that names the limit and the size.
-    pub(super) fn checked(&self, payload: MessagePayload) -> Result<MessagePayload, WasmError> {
-        match payload.check() {
-            Ok(()) => Ok(payload),
-            Err(error) => {
-                Err(self.failed("handle-message", &format!("the answer is too large: {error}")).caused_by(error))
-            }
-        }
-    }
-
-    fn failed(&self, function: &str, how: &dyn std::fmt::Display) -> WasmError {
-        WasmError::runtime(format!("component `{}`, `{function}`: {how}", self.id))
-    }
-
-    /// What becomes of a call that did not return.
-    fn ended(&self, function: &str, ended: Ended) -> WasmError {
-        match ended {
-            Ended::Inside(fault, Some(link)) => self.failed(function, &fault).caused_by(*link),
-            Ended::Inside(fault, None) | Ended::After(fault) => self.failed(function, &fault).caused_by(fault),
-            Ended::Before(failure) => self.failed(function, &failure).caused_by(failure),
-        }
     }
 }
 
@@ -206,18 +180,18 @@ impl Entered<'_> {
 
     async fn instantiate(&mut self) -> Result<Exports, WasmError> {
         let live = self.live;
-        let LiveComponent { name, component, budget, id, .. } = live;
+        let LiveComponent { name, component, budget, .. } = live;
         let places = live.shared.lifecycle()?;
         self.slot.manager.initialize_for(component, name.clone(), budget)?;
-        let refused = |fault: Fault| WasmError::instantiation(format!("component `{id}`: {fault}")).caused_by(fault);
-        let store = self.begin().map_err(|ended| live.ended("instantiate", ended))?;
+        let refused = |fault: Fault| WasmError::instantiation(fault.to_string()).caused_by(fault);
+        let store = self.begin().map_err(|ended| not_returned("instantiate", ended))?;
         let wall_until = store.data().call.wall_until();
         let started = within(wall_until, pin!(component.pre.instantiate_async(&mut *store))).await;
         match started {
             Some(Ok(instance)) => Exports::new(store, &instance, places),
             Some(Err(error)) if error.is::<PoolConcurrencyLimitError>() => {
                 let limit = component.component().engine().options().pooled_stores.unwrap_or_default();
-                let why = format!("component `{id}`: overloaded: stores at once in this engine are limited to {limit}");
+                let why = format!("overloaded: stores at once in this engine are limited to {limit}");
                 Err(WasmError::instantiation(why))
             }
             Some(Err(error)) => Err(refused(cause::start_fault(&error, store.data_mut()))),
@@ -233,7 +207,7 @@ impl Entered<'_> {
     {
         let live = self.live;
         add(&live.calls, 1);
-        let store = self.begin().map_err(|ended| live.ended(function, ended))?;
+        let store = self.begin().map_err(|ended| not_returned(function, ended))?;
         let wall_until = store.data().call.wall_until();
         let called = within(wall_until, pin!(func.call_async(&mut *store, params))).await;
         let ended = match called {
@@ -241,7 +215,7 @@ impl Entered<'_> {
             Some(Err(error)) => Ended::inside(&error, store),
             None => Ended::Inside(store.data().call.out_of_time(), None),
         };
-        Err(live.ended(function, ended))
+        Err(not_returned(function, ended))
     }
 
     /// Notes what was spent in the call that has ended, and what the component holds now.
@@ -279,4 +253,28 @@ async fn within<F: Future>(until: Instant, mut future: Pin<&mut F>) -> Option<F:
         }
     })
     .await
+}
+
+/// An answer within its limits.
+///
+/// # Errors
+/// [`WasmError::RuntimeError`] that names the limit and the size.
+pub(super) fn checked(payload: MessagePayload) -> Result<MessagePayload, WasmError> {
+    match payload.check() {
+        Ok(()) => Ok(payload),
+        Err(error) => Err(failed("handle-message", &format!("the answer is too large: {error}")).caused_by(error)),
+    }
+}
+
+fn failed(function: &str, how: &dyn std::fmt::Display) -> WasmError {
+    WasmError::runtime(format!("`{function}`: {how}"))
+}
+
+/// What becomes of a call that did not return.
+fn not_returned(function: &str, ended: Ended) -> WasmError {
+    match ended {
+        Ended::Inside(fault, Some(link)) => failed(function, &fault).caused_by(*link),
+        Ended::Inside(fault, None) | Ended::After(fault) => failed(function, &fault).caused_by(fault),
+        Ended::Before(failure) => failed(function, &failure).caused_by(failure),
+    }
 }
