@@ -50,7 +50,11 @@ pub async fn up(args: UpArgs, terminal: &Terminal, compiling: &Compiling, signal
         Err(failed) => Err(failed),
     };
     // What failed is told; that what still runs is stopped is for both ends.
-    let stopped = signals.or(async { Ok(node.stop().await) }).await;
+    let stopping = async {
+        node.stop().await;
+        Ok(())
+    };
+    let stopped = signals.or(stopping).await;
     outcome.and_then(|code| stopped.map(|()| code))
 }
 

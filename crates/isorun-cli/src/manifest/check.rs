@@ -235,7 +235,7 @@ impl Check<'_> {
         let links = raw.links.iter().filter_map(|(import, place)| self.link(import, place)).collect();
         let links = Links { all: links, ..Links::default() };
         let folder = self.folder;
-        let wasi: Vec<_> = raw.wasi.iter().filter_map(|text| self.read(text, |it| wasi(it))).collect();
+        let wasi: Vec<_> = raw.wasi.iter().filter_map(|text| self.read(text, wasi)).collect();
         let dirs = raw.dirs.iter().filter_map(|text| {
             self.read(text, |it| {
                 let mut mount = args::mount(it)?;

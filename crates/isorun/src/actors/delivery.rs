@@ -220,7 +220,7 @@ impl ServedDelivery {
             *result = delivered.next().unwrap_or(Ok(()));
         }
         let results: Vec<Result<(), Error<'_>>> =
-            results.iter().map(|result| result.as_ref().map(|()| ()).map_err(Error::from)).collect();
+            results.iter().map(|result| result.as_ref().map_err(Error::from).copied()).collect();
         pack(&(results,)).map_err(bad_results)
     }
 

@@ -25,8 +25,8 @@
 //! let (me, tally) = (ComponentId::parse("demo/me/0")?, ComponentId::parse("demo/tally/0")?);
 //! actors.ask(&me, &tally, "add 40", 60_000).await;
 //! let outcome = actors.ask(&me, &tally, "add 2", 60_000).await;
-//! # println!("{outcome:?}");
-//! assert!(matches!(outcome, RequestOutcome::Replied(_)));
+//! let RequestOutcome::Replied(sum) = outcome else { panic!("{outcome:?}") };
+//! assert_eq!(&sum.data[..], b"42");
 //! actors.stop().await;
 //! # Ok(())
 //! # }
@@ -52,7 +52,7 @@ pub use isorun_messaging::{
     ActorSystem, AddChildError, AddError, ComponentRef, DeadLetters, Exit, LifecycleState, MailboxLimits,
     MessagingStats, RESTARTS_MAX, Restart, Strategy, SupervisorOptions,
 };
-pub use isorun_storage::{MemoryStorage, NatsStorage, NatsStorageError, NatsStorageOptions, RedbStorage};
+pub use isorun_storage::{MemoryStorage, NatsStorage, NatsStorageError, NatsStorageOptions, OpenError, RedbStorage};
 pub use kind::{Actor, ActorKind};
 pub use logs::{LOG_LINES_MAX, LOG_WAIT_MS_MAX, LogEntry, LogLimits, LogPage, LogQuery};
 pub use node::{REMOTE_COMPONENTS_MAX, RemoteNode};

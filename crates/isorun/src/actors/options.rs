@@ -30,7 +30,7 @@ impl ActorsOptions {
     /// Keeps in `file` what components store, so that it is there after any end of the process; makes the file if need be.
     ///
     /// # Errors
-    /// [`StorageError`]: it can't be opened, or another process has it.
+    /// [`OpenError`]: it can't be opened, or another process has it.
     pub fn storage_file(self, file: impl AsRef<Path>) -> Result<Self, OpenError> {
         Ok(self.storage(RedbStorage::open(file.as_ref())?))
     }
@@ -73,12 +73,10 @@ impl Default for ActorsOptions {
 impl std::fmt::Debug for ActorsOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { grants, log, root, .. } = self;
-        let shown = f
-            .debug_struct("ActorsOptions")
+        f.debug_struct("ActorsOptions")
             .field("grants", grants)
             .field("log", log)
             .field("root", root)
-            .finish_non_exhaustive();
-        shown
+            .finish_non_exhaustive()
     }
 }
