@@ -4,8 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use isorun::Transport;
 use isorun::actors::RemoteNode;
+use isorun::{ComponentId, Transport};
 
 use crate::address::{Address, PeerPlace};
 use crate::exit::Failed;
@@ -58,7 +58,15 @@ impl FromStr for NodeArg {
     fn from_str(text: &str) -> Result<Self, String> {
         let is_name =
             |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
-        if is_name(text) { Ok(Self::Named(text.into())) } else { text.parse().map(Self::Place) }
+        if is_name(text) {
+            return Ok(Self::Named(text.into()));
+        }
+        if ComponentId::parse(text).is_ok() {
+            return Err(format!(
+                "`{text}` is a component; its node goes first: a name that `isorun up` was given, or a place"
+            ));
+        }
+        text.parse().map(Self::Place)
     }
 }
 

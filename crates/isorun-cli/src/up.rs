@@ -171,10 +171,8 @@ async fn options(manifest: &Manifest, opens: bool) -> Result<ActorsOptions, Fail
 
 /// Who may send to whom, and what is taken from others. What operates the node may always.
 fn grants(manifest: &Manifest) -> Grants {
-    let any = isorun::ComponentPattern::everything;
-    let sends = manifest.components.iter().fold(Grants::new(), |grants, component| match &component.may_send {
-        None => grants.send(&component.id, any()),
-        Some(to) => to.iter().fold(grants, |grants, to| grants.send(&component.id, to.clone())),
+    let sends = manifest.components.iter().fold(Grants::new(), |grants, component| {
+        component.may_send.iter().fold(grants, |grants, to| grants.send(&component.id, to.clone()))
     });
     manifest.node.accept.iter().fold(sends, |grants, (who, to)| grants.deliver(who.clone(), to.clone()))
 }

@@ -80,7 +80,9 @@ impl World {
 
 /// A counter that stores what it counts.
 fn tally(id: &str) -> String {
-    format!("[[component]]\nid = \"{id}\"\nfile = \"tally.wasm\"\nstorage = true\nsettings = {{ durable = true }}\n")
+    format!(
+        "[[component]]\nid = \"{id}\"\nfile = \"tally.wasm\"\nstorage = true\nmay-send = \"demo/*/*\"\nsettings = {{ durable = true }}\n"
+    )
 }
 
 #[test]
@@ -127,6 +129,24 @@ fn a_node_runs_is_looked_at_talked_to_and_stops() {
     assert_eq!((done.code, done.out.as_str()), (Some(0), ""), "{done:?}");
     let gone = world.run(&["ps"]);
     assert!(gone.code == Some(2) && gone.err.contains("no node runs on this machine"), "{gone:?}");
+}
+
+#[test]
+fn a_component_sends_to_those_alone_that_its_manifest_names() {
+    let world = World::new();
+    let silent = tally("demo/silent/0").replace("may-send = \"demo/*/*\"\n", "");
+    let one = tally("demo/tally/0").replace("demo/*/*", "demo/tally/1");
+    let (_node, _) = world.up("east", &format!("{silent}{one}{}", tally("demo/tally/1")));
+    let told = world.ask("east", "demo/silent/0", "forward demo/tally/1 add 1");
+    assert!(told.contains("`may-send = [\"demo/tally/1\"]` for `demo/silent/0` grants it"), "{told}");
+    assert_eq!(world.ask("east", "demo/tally/0", "forward demo/tally/1 add 1"), "ok");
+    let told = world.ask("east", "demo/tally/0", "forward demo/silent/0 add 1");
+    assert!(told.contains("may not send to `demo/silent/0`"), "{told}");
+    // What is answered needs no grant.
+    assert_eq!(world.ask("east", "demo/silent/0", "get"), "0");
+
+    let turned = world.run(&["ask", "demo/tally/0", "get", "x"]);
+    assert!(turned.code == Some(2) && turned.err.contains("its node goes first"), "{turned:?}");
 }
 
 impl World {

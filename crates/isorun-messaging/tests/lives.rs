@@ -54,7 +54,7 @@ async fn the_mailbox_is_kept_when_a_component_is_started_again() {
     let (system, asker) = (stage.system.clone(), id("asker"));
     stage.send("x", "a", "crash").unwrap();
     let queued = tokio::spawn(async move { system.ask(&asker, &id("a"), "still here", 10_000).await });
-    assert_eq!(a.exited().await, Exit::Failed { reason: "runtime error: a trap".into() });
+    assert_eq!(a.exited().await, Exit::Failed { reason: "a trap".into() });
     settle().await;
     assert_eq!((a.state(), a.queued().messages, a.restarts()), (LifecycleState::Stopped, 1, 0));
     a.start().await.unwrap();

@@ -202,7 +202,7 @@ async fn when_a_supervisor_gives_up_what_still_waits_becomes_dead_letters_and_re
     let system = stage.system.clone();
     let asked = tokio::spawn(async move { system.ask(&id("x"), &id("a"), "hello", 60_000).await });
     let exit = timeout(PATIENCE, Child::exited(&supervisor)).await.expect("it hangs");
-    assert!(matches!(&exit, Exit::Failed { reason } if reason.contains("`demo/it/a` failed: runtime error")), "{exit}");
+    assert!(matches!(&exit, Exit::Failed { reason } if reason.contains("`demo/it/a` failed: a trap")), "{exit}");
     assert_eq!(outcome_text(&asked.await.unwrap()), "failed, may have arrived: false");
     let letters = stage.system.dead_letters();
     // Four lives, and what was left.

@@ -223,7 +223,7 @@ impl Check<'_> {
         let restart = self.restart(raw.restart.as_ref());
         let settings = raw.settings.iter().map(|(name, value): (&String, &Setting)| (name.clone(), value.text()));
         let settings = settings.collect();
-        let may_send = raw.may_send.as_ref().map(|patterns| self.patterns(patterns));
+        let may_send = raw.may_send.as_ref().map(|patterns| self.patterns(patterns)).unwrap_or_default();
         let storage = raw.storage.as_ref().and_then(|grant| self.storage(grant));
         let mailbox_messages = self.number(raw.mailbox.messages.as_ref(), 1, 1_000_000);
         let mailbox_bytes = self.maybe(raw.mailbox.bytes.as_ref(), units::bytes);

@@ -62,8 +62,8 @@ pub struct Component {
     pub supervisor: Option<usize>,
     pub restart: Restart,
     pub settings: Vec<(String, String)>,
-    /// `None`: to all.
-    pub may_send: Option<Vec<ComponentPattern>>,
+    /// To whom; to nobody, unless the manifest says so.
+    pub may_send: Vec<ComponentPattern>,
     /// How much it may keep; `None`: it has no storage.
     pub storage: Option<StorageQuota>,
     pub mailbox_messages: Option<u64>,

@@ -11,8 +11,8 @@ use isorun_core::{
     Refusal, RequestOutcome, Storage, StorageQuota,
 };
 use isorun_messaging::{
-    ActorSystem, ActorSystemOptions, AddChildError, AddError, Child, ComponentRef, ComponentSpec, Exit, LifecycleState,
-    Restart, Supervisor, SupervisorOptions, TooManyRoutes,
+    ActorSystem, ActorSystemOptions, AddChildError, AddError, Child, ChildStatus, ComponentRef, ComponentSpec, Exit,
+    LifecycleState, Restart, Supervisor, SupervisorOptions, TooManyRoutes,
 };
 use isorun_rpc::Balance;
 use isorun_runtime::ComponentSetup;
@@ -434,8 +434,10 @@ impl Drop for Shared {
         self.setups.by_id.write().clear();
         // Without a runtime nothing runs, and the process is at its end.
         let Ok(tokio) = tokio::runtime::Handle::try_current() else { return };
-        let system = self.system.clone();
+        let (system, root) = (self.system.clone(), self.root.clone());
         tokio.spawn(async move {
+            // First, or it would start again what goes.
+            root.stop().await;
             let ids: Vec<ComponentId> = system.list().iter().map(|component| component.id().clone()).collect();
             join_all(ids.iter().map(|id| system.remove(id))).await;
         });
@@ -459,14 +461,14 @@ impl Shared {
         }
     }
 
-    /// How each component ended last that has, by its id.
-    fn exits(&self) -> HashMap<Arc<str>, Exit> {
+    /// Each component as its supervisor sees it, by its id.
+    fn supervised(&self) -> HashMap<Arc<str>, ChildStatus> {
         let supervisors: Vec<Supervisor> = {
             let known = self.known.lock();
             known.supervisors.values().chain([&self.root]).cloned().collect()
         };
         let children = supervisors.iter().flat_map(Supervisor::children);
-        children.filter_map(|child| Some((child.name, child.last_exit?))).collect()
+        children.map(|child| (child.name.clone(), child)).collect()
     }
 
     /// Whether a caller may know of a component: it may send messages to it.
@@ -480,10 +482,15 @@ impl Shared {
     async fn status(
         &self,
         component: &ComponentRef,
-        exits: &HashMap<Arc<str>, Exit>,
+        supervised: &HashMap<Arc<str>, ChildStatus>,
         ask_health: bool,
     ) -> ComponentStatus {
-        let state = component.state();
+        let child = supervised.get(component.id().as_str());
+        // One that waits to be started again has no task, and is not at its end.
+        let state = match (component.state(), child.map(|child| child.state)) {
+            (LifecycleState::Stopped, Some(LifecycleState::Starting)) => LifecycleState::Starting,
+            (state, _) => state,
+        };
         let health = if ask_health && state == LifecycleState::Running {
             tokio::time::timeout(Duration::from_millis(HEALTH_MS_MAX), component.health()).await.ok()
         } else {
@@ -503,7 +510,7 @@ impl Shared {
             calls: usage.calls,
             health,
             supervisor,
-            last_exit: exits.get(component.id().as_str()).map(ToString::to_string),
+            last_exit: child.and_then(|child| child.last_exit.as_ref()).map(ToString::to_string),
         }
     }
 }
@@ -528,9 +535,9 @@ impl Living for Shared {
             known.sort_by(|a, b| a.id().as_str().cmp(b.id().as_str()));
             let more = known.len() > limit;
             known.truncate(limit);
-            let exits = self.exits();
+            let supervised = self.supervised();
             // At once, so that one that is slow to answer keeps no other from it.
-            (join_all(known.iter().map(|component| self.status(component, &exits, ask_health))).await, more)
+            (join_all(known.iter().map(|component| self.status(component, &supervised, ask_health))).await, more)
         })
     }
 
