@@ -1,8 +1,8 @@
 //! What does a message between two components cost, without what the components do?
 //!
 //! Unit: time for one message, or one request and its answer (`Throughput::Elements`: of these a second). Anchor of the
-//! same run: `mpsc`, the same between two tasks with a bounded tokio channel each, of the same 64 bytes. The components are
-//! puppets, whose calls take next to nothing; `live` measures with an engine.
+//! same run: `mpsc`, the same between two tasks with a bounded tokio channel each, of the same 64 bytes. The components of
+//! `isorun` are puppets, whose calls take next to nothing, those of `guests` are two of `guests/wat/volley.wat` in the engine.
 //!
 //! * `one-way`: two components play ping-pong, one message under way at a time.
 //! * `round-trip`: one component asks another, again when the answer has come. Beside it, two messages over channels.
@@ -15,8 +15,14 @@ use std::time::{Duration, Instant};
 use benches::{Puppet, Puppets};
 use bytes::Bytes;
 use criterion::{Criterion, Throughput};
-use isorun_core::{CallbackMessage, ComponentId, ComponentMessage, MessagePayload, MessagingError, Messenger};
+use isorun_core::{
+    BoxFuture, Budget, CallbackMessage, ComponentConfig, ComponentHandle, ComponentHealth, ComponentId,
+    ComponentMessage, ComponentMetadata, ComponentUsage, MessagePayload, MessagingError, Messenger, RuntimeEngine,
+    WasmError,
+};
 use isorun_messaging::{ActorSystem, ActorSystemOptions, Child, ComponentSpec};
+use isorun_runtime::{ComponentSetup, Link, LinkTarget, Selector, WasmtimeEngine};
+use isorun_system::ActorMessaging;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot};
 
@@ -128,6 +134,130 @@ fn system(tokio: &Runtime, puppets: Vec<(ComponentId, Arc<dyn Puppet>)>) -> Acto
     system
 }
 
+/// The engine, of which it is counted what one kind of call is made.
+struct Counting {
+    engine: WasmtimeEngine,
+    left: Arc<Left>,
+    counts: Counts,
+}
+
+/// What is counted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Counts {
+    Messages,
+    Callbacks,
+}
+
+impl RuntimeEngine for Counting {
+    fn load_component<'a>(
+        &'a self,
+        id: &'a ComponentId,
+        bytes: Bytes,
+    ) -> BoxFuture<'a, Result<ComponentHandle, WasmError>> {
+        self.engine.load_component(id, bytes)
+    }
+
+    fn unload_component<'a>(&'a self, handle: &'a ComponentHandle) -> BoxFuture<'a, Result<(), WasmError>> {
+        self.engine.unload_component(handle)
+    }
+
+    fn start_component<'a>(
+        &'a self,
+        handle: &'a ComponentHandle,
+        config: &'a ComponentConfig,
+    ) -> BoxFuture<'a, Result<(), WasmError>> {
+        self.engine.start_component(handle, config)
+    }
+
+    fn call_handle_message<'a>(
+        &'a self,
+        handle: &'a ComponentHandle,
+        message: &'a ComponentMessage,
+    ) -> BoxFuture<'a, Result<Option<MessagePayload>, WasmError>> {
+        if self.counts == Counts::Messages {
+            self.left.count();
+        }
+        self.engine.call_handle_message(handle, message)
+    }
+
+    fn call_handle_callback<'a>(
+        &'a self,
+        handle: &'a ComponentHandle,
+        message: &'a CallbackMessage,
+    ) -> BoxFuture<'a, Result<(), WasmError>> {
+        if self.counts == Counts::Callbacks {
+            self.left.count();
+        }
+        self.engine.call_handle_callback(handle, message)
+    }
+
+    fn call_metadata<'a>(&'a self, handle: &'a ComponentHandle) -> BoxFuture<'a, Result<ComponentMetadata, WasmError>> {
+        self.engine.call_metadata(handle)
+    }
+
+    fn call_health<'a>(&'a self, handle: &'a ComponentHandle) -> BoxFuture<'a, Result<ComponentHealth, WasmError>> {
+        self.engine.call_health(handle)
+    }
+
+    fn call_shutdown<'a>(&'a self, handle: &'a ComponentHandle) -> BoxFuture<'a, Result<(), WasmError>> {
+        self.engine.call_shutdown(handle)
+    }
+
+    fn stop_component<'a>(&'a self, handle: &'a ComponentHandle) -> BoxFuture<'a, Result<(), WasmError>> {
+        self.engine.stop_component(handle)
+    }
+
+    fn usage(&self, handle: &ComponentHandle) -> Option<ComponentUsage> {
+        self.engine.usage(handle)
+    }
+}
+
+const VOLLEY: &str = include_str!("../../guests/wat/volley.wat");
+
+/// Two guests, `a` and `b`, of whose calls those are counted.
+fn guests(tokio: &Runtime, left: &Arc<Left>, counts: Counts) -> ActorSystem {
+    let engine = WasmtimeEngine::new().expect("it runs here");
+    let counting = Arc::new(Counting { engine: engine.clone(), left: left.clone(), counts });
+    let system = ActorSystem::new(counting, ActorSystemOptions::default());
+    let messaging = LinkTarget::System(Arc::new(ActorMessaging::new(system.weak_messenger())));
+    let links: Arc<[Link]> =
+        Arc::from([Link { selector: Selector::parse("isorun:actor/host-messaging"), target: messaging }]);
+    engine.set_up_components(move |_| ComponentSetup { links: links.clone(), budget: Budget::default() });
+    let wasm: Bytes = wat::parse_str(VOLLEY).expect("it is WAT").into();
+    tokio.block_on(async {
+        for name in ["a", "b"] {
+            let component = system.add(ComponentSpec::new(id(name), wasm.clone())).await.expect("it is linked");
+            component.start().await.expect("it starts");
+        }
+    });
+    system
+}
+
+/// What `volley.wat` is told: 64 bytes, so often, in that way.
+fn volley(times: u64, mode: u8) -> MessagePayload {
+    let mut payload = PAYLOAD;
+    payload[..4].copy_from_slice(&u32::try_from(times).expect("fewer iterations").to_le_bytes());
+    payload[4] = mode;
+    MessagePayload::new(payload.to_vec())
+}
+
+/// Sends the first message from `from` to `to`, and waits until all that follow are done.
+fn play(
+    tokio: &Runtime,
+    system: &ActorSystem,
+    left: &Left,
+    calls: u64,
+    ends: [&str; 2],
+    first: MessagePayload,
+) -> Duration {
+    let done = left.begin(calls);
+    let (system, from, to) = (system.clone(), id(ends[0]), id(ends[1]));
+    timed(tokio, async move {
+        system.send(&from, &to, first).expect("it is taken");
+        done.await.expect("it comes to its end");
+    })
+}
+
 fn one_way(criterion: &mut Criterion, tokio: &Runtime) {
     let left = Arc::new(Left::default());
     let bouncer = || Arc::new(Bouncer(left.clone())) as Arc<dyn Puppet>;
@@ -135,16 +265,11 @@ fn one_way(criterion: &mut Criterion, tokio: &Runtime) {
     let mut group = criterion.benchmark_group("messaging/one-way");
     group.throughput(Throughput::Elements(1));
     group.bench_function("isorun", |b| {
-        b.iter_custom(|iters| {
-            let done = left.begin(iters);
-            timed(tokio, {
-                let system = system.clone();
-                async move {
-                    system.send(&id("a"), &id("b"), payload()).expect("it is taken");
-                    done.await.expect("it comes to its end");
-                }
-            })
-        });
+        b.iter_custom(|iters| play(tokio, &system, &left, iters, ["a", "b"], payload()));
+    });
+    let system = guests(tokio, &left, Counts::Messages);
+    group.bench_function("guests", |b| {
+        b.iter_custom(|iters| play(tokio, &system, &left, iters, ["a", "b"], volley(iters - 1, 0)));
     });
     group.bench_function("mpsc", |b| b.iter_custom(|iters| timed(tokio, bounce(iters))));
     group.finish();
@@ -176,16 +301,11 @@ fn round_trip(criterion: &mut Criterion, tokio: &Runtime) {
     let mut group = criterion.benchmark_group("messaging/round-trip");
     group.throughput(Throughput::Elements(1));
     group.bench_function("isorun", |b| {
-        b.iter_custom(|iters| {
-            let done = left.begin(iters);
-            timed(tokio, {
-                let system = system.clone();
-                async move {
-                    system.send(&id("b"), &id("a"), payload()).expect("it is taken");
-                    done.await.expect("it comes to its end");
-                }
-            })
-        });
+        b.iter_custom(|iters| play(tokio, &system, &left, iters, ["b", "a"], payload()));
+    });
+    let system = guests(tokio, &left, Counts::Callbacks);
+    group.bench_function("guests", |b| {
+        b.iter_custom(|iters| play(tokio, &system, &left, iters, ["b", "a"], volley(iters, 1)));
     });
     group.bench_function("mpsc", |b| b.iter_custom(|iters| timed(tokio, bounce(2 * iters))));
     group.finish();

@@ -169,7 +169,7 @@ fn a_node_that_is_killed_is_a_typed_failure_to_others_and_comes_back_with_what_i
     let socket = format!("unix://{}/west.listen", world.path().display());
     let west = format!("listen = \"{socket}\"\n[node.accept]\n\"*\" = \"demo/tally/*\"\n{}", tally("demo/tally/0"));
     let (there, addresses) = world.up("west", &west);
-    assert_eq!(addresses, [socket.clone()]);
+    assert_eq!(addresses, std::slice::from_ref(&socket));
     let east = format!(
         "{}\n[[route]]\nto = \"demo/tally/*\"\nat = \"{socket}\"\n",
         tally("demo/asker/0").replace("durable", "timeout-ms = 60000, durable")

@@ -3,6 +3,8 @@
 //! This process is one node: `demo/feed/0`, in WebAssembly text, and `demo/report/0`, in C. The other is a process that it
 //! starts: `demo/tally/0`, in C, which stores what it counts. For each message that the feed gets it sends one to either.
 
+#![allow(clippy::print_stdout, reason = "an example talks")]
+
 use std::error::Error;
 use std::process::Stdio;
 use std::sync::Arc;

@@ -63,10 +63,6 @@ fn the_components_own_bytes_stay_and_nothing_but_accessors_is_new() {
 /// What a toolchain makes of a core module and a world whose functions stand in an interface.
 fn in_interface() -> Vec<u8> {
     let core = CORE.replace("(export \"", "(export \"demo:node/raw@1.0.0#");
-    let core = core.replace(
-        "(func (export \"demo:node/raw@1.0.0#allocate\") (param i64)",
-        "(func (export \"demo:node/raw@1.0.0#allocate\") (param i64)",
-    );
     let mut module = parse(&format!(r#"(module (memory (export "memory") 1) {core})"#));
     let wit = "package demo:node@1.0.0;
         interface raw {
