@@ -24,7 +24,9 @@ impl Node {
         folder.file("tally.wasm", std::fs::read(prebuilt("tally")).unwrap());
         let file = folder.file("node.toml", format!("[node]\nname = \"{name}\"\n{manifest}"));
         let args: Vec<String> = ["up".to_owned(), file].into_iter().chain(more.iter().cloned()).collect();
-        let process = Running::start_with(&args, |command| drop(command.env("XDG_RUNTIME_DIR", folder.path())));
+        let process = Running::start_with(&args, |command| {
+            command.env("XDG_RUNTIME_DIR", folder.path());
+        });
         let mut address = None;
         loop {
             let line = process.out_line();
@@ -38,7 +40,10 @@ impl Node {
 
     fn done(&self, component: &str, text: &str) -> Done {
         let args = ["ask", self.name, component, text, "--timeout", "1m"];
-        Running::start_with(&args, |command| drop(command.env("XDG_RUNTIME_DIR", self.folder.path()))).end()
+        Running::start_with(&args, |command| {
+            command.env("XDG_RUNTIME_DIR", self.folder.path());
+        })
+        .end()
     }
 
     #[track_caller]
