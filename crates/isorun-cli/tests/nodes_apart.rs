@@ -2,7 +2,7 @@
 #![cfg(unix)]
 
 mod common;
-#[path = "../../isorun-storage/tests/server/mod.rs"]
+#[path = "../../isorun-transport-nats/tests/server/mod.rs"]
 mod server;
 
 use std::time::{Duration, Instant};
@@ -113,7 +113,7 @@ fn nodes_of_one_nats_server_share_what_is_stored_and_find_each_other_by_name() {
     if server::is_left_out() {
         return;
     }
-    let nats = NatsServer::start();
+    let nats = NatsServer::start_with_jetstream();
     let listen = format!(
         "listen = \"{}\"\nstorage = \"{}/kept\"\n[node.accept]\n\"*\" = \"demo/tally/*\"\n{}",
         nats.url(),

@@ -1,6 +1,7 @@
 //! Storage in a real NATS server: all that every storage does, from several nodes, and over a crash of the server.
 
 mod contract;
+#[path = "../../isorun-transport-nats/tests/server/mod.rs"]
 mod server;
 
 use std::sync::Arc;
@@ -39,7 +40,7 @@ macro_rules! checks {
             if server::is_left_out() {
                 return;
             }
-            let server = NatsServer::start();
+            let server = NatsServer::start_with_jetstream();
             within(contract::$check(&connect(&server).await)).await;
         })*
     };
@@ -52,7 +53,7 @@ async fn it_does_what_a_map_does() {
     if server::is_left_out() {
         return;
     }
-    let server = NatsServer::start();
+    let server = NatsServer::start_with_jetstream();
     let storage = connect(&server).await;
     let mut random = TestRunner::default();
     for _ in 0..8 {
@@ -69,7 +70,7 @@ async fn more_keys_than_a_request_lists_are_all_listed() {
     if server::is_left_out() {
         return;
     }
-    let server = NatsServer::start();
+    let server = NatsServer::start_with_jetstream();
     let storage = connect(&server).await;
     let me = owner("many");
     for at in 0..1_201 {
@@ -85,7 +86,7 @@ async fn the_longest_owner_and_key_find_room_in_a_subject() {
     if server::is_left_out() {
         return;
     }
-    let server = NatsServer::start();
+    let server = NatsServer::start_with_jetstream();
     let storage = connect(&server).await;
     let part = format!("a{}", ".".repeat(COMPONENT_NAME_BYTES_MAX - 1));
     let me = ComponentId::new(&part, &part, &part);
@@ -102,7 +103,7 @@ async fn what_one_node_stores_another_finds() {
     if server::is_left_out() {
         return;
     }
-    let server = NatsServer::start();
+    let server = NatsServer::start_with_jetstream();
     let (one, other) = (connect(&server).await, connect(&server).await);
     let me = owner("moves");
     for round in 0..6_u8 {
@@ -127,7 +128,7 @@ async fn nodes_that_write_at_once_stay_within_the_quota_and_count_exactly() {
     if server::is_left_out() {
         return;
     }
-    let server = NatsServer::start();
+    let server = NatsServer::start_with_jetstream();
     let quota = StorageQuota { bytes: 10_000, keys: 25 };
     let mut nodes = Vec::new();
     for _ in 0..3 {
@@ -174,7 +175,7 @@ async fn a_node_that_dies_between_two_steps_leaves_no_wrong_count() {
     if server::is_left_out() {
         return;
     }
-    let server = NatsServer::start();
+    let server = NatsServer::start_with_jetstream();
     let storage = connect(&server).await;
     let me = owner("dies");
     let mut made = 0;
@@ -224,7 +225,7 @@ async fn what_was_acknowledged_outlasts_a_server_that_is_killed() {
     if server::is_left_out() {
         return;
     }
-    let mut server = NatsServer::start();
+    let mut server = NatsServer::start_with_jetstream();
     let storage = Arc::new(connect(&server).await);
     let me = owner("outlasts");
     let mut acknowledged: u64 = 0;
@@ -273,7 +274,7 @@ async fn without_a_server_it_says_so_at_once_and_nothing_has_changed() {
     if server::is_left_out() {
         return;
     }
-    let mut server = NatsServer::start();
+    let mut server = NatsServer::start_with_jetstream();
     let storage = connect(&server).await;
     let me = owner("gone");
     storage.set(&me, "k", Bytes::from_static(b"v"), PLENTY).await.unwrap();
@@ -301,7 +302,7 @@ async fn a_server_that_would_not_do_is_refused_with_what_to_do() {
     let small = NatsServer::configured("jetstream { store_dir: \"FOLDER/js\" }");
     let error = refused(&small, "b").await.to_string();
     assert!(error.contains("set `max_payload: 1049088`"), "{error}");
-    let server = NatsServer::start();
+    let server = NatsServer::start_with_jetstream();
     assert!(matches!(refused(&server, "no bucket.").await, NatsStorageError::Bucket { .. }));
     let client = async_nats::connect(server.url()).await.unwrap();
     let context = async_nats::jetstream::new(client);
@@ -351,7 +352,7 @@ async fn a_full_bucket_refuses_and_loses_nothing() {
     if server::is_left_out() {
         return;
     }
-    let server = NatsServer::start();
+    let server = NatsServer::start_with_jetstream();
     let options = NatsStorageOptions { bytes_max: Some(200_000), ..Default::default() };
     let storage = within(NatsStorage::connect(&server.url().parse().unwrap(), options)).await.unwrap();
     let me = owner("full");

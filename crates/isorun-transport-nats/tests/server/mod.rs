@@ -32,9 +32,15 @@ impl NatsServer {
         Self::configured("")
     }
 
-    /// A server with more lines in its configuration.
+    /// A server with JetStream, which takes the largest values.
+    pub fn start_with_jetstream() -> Self {
+        Self::configured("max_payload: 2MB\njetstream { store_dir: \"FOLDER/js\" }")
+    }
+
+    /// A server with more lines in its configuration, where FOLDER stands for its own folder.
     pub fn configured(lines: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let lines = lines.replace("FOLDER", &folder.path().display().to_string());
         let config = format!("listen: 127.0.0.1:-1\n{lines}\n");
         std::fs::write(folder.path().join("nats.conf"), config).unwrap();
         let (process, port) = run(&folder);
@@ -47,7 +53,7 @@ impl NatsServer {
         self.process.wait().unwrap();
     }
 
-    /// Starts it again where it was; it knows nothing of before.
+    /// Starts it again where it was; it knows nothing of before but what it keeps.
     pub fn start_again(&mut self) {
         let file = self.folder.path().join("nats.conf");
         let config = std::fs::read_to_string(&file).unwrap();
