@@ -321,15 +321,21 @@ impl Cell {
 
     fn bury_all(&self, items: impl Iterator<Item = Item>) {
         let (_, now_ms) = self.shared.clock.now();
+        let mut messages = 0u64;
         for item in items {
             match item {
                 Item::Message(Envelope { message, reply, .. }) => {
-                    self.shared.dead_letters.bury(&message, DeadLetterReason::Stopped, now_ms);
-                    reply.fail(format!("`{}` has stopped", self.id()));
+                    let why = format!("`{}` has stopped", self.id());
+                    self.shared.dead_letters.bury(&message, DeadLetterReason::Stopped, &why, now_ms);
+                    reply.fail(why);
+                    messages += 1;
                 }
                 // The component is not there any more to be told.
                 Item::Callback(_) => {}
             }
+        }
+        if messages > 0 {
+            tracing::debug!(component = %self.id(), messages, reason = %DeadLetterReason::Stopped, "dead letters");
         }
     }
 
@@ -369,7 +375,8 @@ impl Cell {
     pub(crate) fn bury(&self, envelope: Envelope, reason: DeadLetterReason, why: &str) {
         let Envelope { message, reply, .. } = envelope;
         let (_, now_ms) = self.shared.clock.now();
-        self.shared.dead_letters.bury(&message, reason, now_ms);
+        tracing::debug!(component = %self.id(), sender = %message.sender, %reason, "a dead letter");
+        self.shared.dead_letters.bury(&message, reason, why, now_ms);
         match reason {
             // Its requester's own timer tells it.
             DeadLetterReason::Expired => reply.expire(),

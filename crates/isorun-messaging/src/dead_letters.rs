@@ -1,6 +1,7 @@
 //! Messages that were taken and did not come to their end.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use isorun_core::{ComponentId, ComponentMessage};
 
@@ -8,6 +9,9 @@ use crate::sync::Mutex;
 
 /// Dead letters that are kept to be looked at; all are counted.
 pub const DEAD_LETTERS_KEPT: usize = 256;
+
+/// Signs of the words in which a dead letter says why; the rest is cut.
+pub const WHY_CHARS_MAX: usize = 200;
 
 /// Why a message that was taken did not come to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -33,6 +37,15 @@ impl DeadLetterReason {
     /// All of them.
     pub const ALL: [Self; 7] =
         [Self::Stopped, Self::Crashed, Self::Killed, Self::Expired, Self::NotSent, Self::Refused, Self::Unknown];
+
+    /// Whether the message may have been handled all the same, to its end or in part.
+    #[must_use]
+    pub fn may_have_arrived(self) -> bool {
+        match self {
+            Self::Crashed | Self::Killed | Self::Unknown => true,
+            Self::Stopped | Self::Expired | Self::NotSent | Self::Refused => false,
+        }
+    }
 }
 
 impl std::fmt::Display for DeadLetterReason {
@@ -51,7 +64,10 @@ impl std::fmt::Display for DeadLetterReason {
 
 /// A message that did not come to its end, without what it said.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DeadLetter {
+    /// Its number among all dead letters of its system, the first one's being 1.
+    pub seq: u64,
     /// Who sent it.
     pub sender: ComponentId,
     /// Whom it was for.
@@ -62,6 +78,8 @@ pub struct DeadLetter {
     pub is_request: bool,
     /// Why.
     pub reason: DeadLetterReason,
+    /// The same in words, on one line of [`WHY_CHARS_MAX`] signs at most; what another node said may be among them.
+    pub why: Arc<str>,
     /// When that was, in milliseconds since 1970.
     pub timestamp_ms: u64,
 }
@@ -97,17 +115,20 @@ impl DeadLetters {
 pub(crate) struct DeadLetterOffice(Mutex<DeadLetters>);
 
 impl DeadLetterOffice {
-    pub(crate) fn bury(&self, message: &ComponentMessage, reason: DeadLetterReason, timestamp_ms: u64) {
-        let letter = DeadLetter {
+    pub(crate) fn bury(&self, message: &ComponentMessage, reason: DeadLetterReason, why: &str, timestamp_ms: u64) {
+        let mut letter = DeadLetter {
+            seq: 0,
             sender: message.sender.clone(),
             recipient: message.recipient.clone(),
             bytes: message_bytes(message),
             is_request: message.correlation_id.is_some(),
             reason,
+            why: one_line(why).into(),
             timestamp_ms,
         };
         let mut letters = self.0.lock();
         letters.counts[reason as usize] += 1;
+        letter.seq = letters.total();
         if letters.recent.len() >= DEAD_LETTERS_KEPT {
             letters.recent.pop_front();
         }
@@ -117,6 +138,26 @@ impl DeadLetterOffice {
     pub(crate) fn letters(&self) -> DeadLetters {
         self.0.lock().clone()
     }
+
+    pub(crate) fn total(&self) -> u64 {
+        self.0.lock().total()
+    }
+}
+
+/// What another node may have written, as one short line.
+pub(crate) fn one_line(text: &str) -> String {
+    let mut line = String::new();
+    let mut signs = text.chars();
+    for sign in signs.by_ref().take(WHY_CHARS_MAX - 1) {
+        match sign.is_control() {
+            true => line.push(' '),
+            false => line.push(sign),
+        }
+    }
+    if signs.next().is_some() {
+        line.push('…');
+    }
+    line
 }
 
 /// What a message counts for, in bytes.

@@ -13,6 +13,7 @@ mod held;
 mod ids;
 mod incoming;
 mod lifecycle;
+mod losses;
 mod mailbox;
 #[cfg(test)]
 mod mailbox_model;
@@ -27,10 +28,11 @@ mod system;
 mod task;
 
 pub use component_ref::{ComponentRef, HEALTH_MS_MAX};
-pub use dead_letters::{DEAD_LETTERS_KEPT, DeadLetter, DeadLetterReason, DeadLetters};
+pub use dead_letters::{DEAD_LETTERS_KEPT, DeadLetter, DeadLetterReason, DeadLetters, WHY_CHARS_MAX};
 pub use incoming::DELIVERED_MAX;
 pub use isorun_core::ComponentPattern;
 pub use lifecycle::{Child, Exit, LifecycleState};
+pub use losses::LOSS_LINES_MS;
 pub use mailbox::{MailboxLimits, Queued};
 pub use options::{ActorSystemOptions, ComponentSpec};
 pub use requests::REQUESTS_MAX;

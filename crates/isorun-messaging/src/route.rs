@@ -1,5 +1,6 @@
 //! Messages to components of other nodes: one ordered worker for each route.
 
+use std::borrow::Cow;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -10,6 +11,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::dead_letters::{DeadLetterReason, message_bytes};
 use crate::envelope::{Envelope, ReplyTo, failed, not_delivered};
+use crate::losses::{Losses, Tally};
 use crate::mailbox::{Full, Mailbox};
 use crate::shared::Shared;
 
@@ -28,6 +30,7 @@ pub(crate) struct Route {
     pub(crate) outbox: Mailbox<Outgoing>,
     /// Requests whose outcome is not known.
     open: Arc<AtomicUsize>,
+    losses: Losses,
 }
 
 /// A message on its way to another node, and its part of what may be open.
@@ -50,7 +53,8 @@ impl Drop for Open {
 impl Route {
     pub(crate) fn new(pattern: ComponentPattern, to: Arc<dyn Delivery>, shared: Arc<Shared>) -> Self {
         let outbox = Mailbox::new(shared.options.outbox);
-        Self { pattern, shared, to, outbox, open: Arc::default() }
+        let losses = Losses::new(pattern.to_string());
+        Self { pattern, shared, to, outbox, open: Arc::default(), losses }
     }
 
     /// Puts a message into the outbox; `make` is called only where there is room.
@@ -77,17 +81,36 @@ impl Route {
 
     /// Takes the route away: what has not left does not leave.
     pub(crate) fn close(&self) {
-        for outgoing in self.outbox.close() {
-            bury(&self.shared, outgoing.envelope, DeadLetterReason::NotSent, "the route has been taken away");
+        let (mut tally, why) = (Tally::default(), "the route has been taken away");
+        for Outgoing { envelope, .. } in self.outbox.close() {
+            tally.lost(DeadLetterReason::NotSent, envelope.message.correlation_id.is_some(), why);
+            bury(&self.shared, envelope, DeadLetterReason::NotSent, why);
         }
+        self.losses.note(tally);
     }
 
     /// Delivers what is in the outbox, in its order, until the route is closed.
     pub(crate) async fn work(self: Arc<Self>) {
-        while let Some(first) = poll_fn(|cx| self.outbox.poll_pop(cx)).await {
+        while let Some(first) = self.next().await {
             let batch = self.batch(first);
             if !batch.messages.is_empty() {
                 self.deliver(batch).await;
+            }
+        }
+        self.losses.tell_all();
+    }
+
+    /// The next message; meanwhile the losses that are due are told.
+    async fn next(&self) -> Option<Outgoing> {
+        loop {
+            let next = poll_fn(|cx| self.outbox.poll_pop(cx));
+            match self.losses.tell_due() {
+                None => return next.await,
+                Some(due) => {
+                    if let Ok(next) = timeout_at(due, next).await {
+                        return next;
+                    }
+                }
             }
         }
     }
@@ -99,7 +122,7 @@ impl Route {
         while let Some(Outgoing { mut envelope, open }) = next.take() {
             let (now, _) = self.shared.clock.now();
             if envelope.deadline.is_some_and(|deadline| deadline <= now) {
-                bury(&self.shared, envelope, DeadLetterReason::Expired, "");
+                bury(&self.shared, envelope, DeadLetterReason::Expired, "its time was over");
             } else {
                 bytes += message_bytes(&envelope.message);
                 envelope.reply.begin();
@@ -122,26 +145,35 @@ impl Route {
             Ok(results) => results,
             Err(_) => Err(Failure::Unknown { cause: "the other node did not say in time what became of it".into() }),
         };
+        let mut tally = Tally::default();
         match results {
             Ok(results) => {
                 let missing = || Err(not_delivered(true, "the other node did not say what became of it"));
                 let results = results.into_iter().map(Some).chain(std::iter::repeat_with(|| None));
                 for (stub, result) in stubs.into_iter().zip(results) {
-                    self.delivered(stub, result.unwrap_or_else(missing));
+                    self.delivered(stub, result.unwrap_or_else(missing), &mut tally);
                 }
             }
             Err(failure) => {
                 let may_have_arrived = may_have_arrived(&failure);
                 for stub in stubs {
-                    self.delivered(stub, Err(not_delivered(may_have_arrived, failure.to_string())));
+                    let lost = Err(not_delivered(may_have_arrived, failure.to_string()));
+                    self.delivered(stub, lost, &mut tally);
                 }
             }
         }
+        self.losses.note(tally);
     }
 
-    fn delivered(&self, Stub { outline, reply, deadline, open }: Stub, result: Result<(), MessagingError>) {
+    fn delivered(
+        &self,
+        Stub { outline, reply, deadline, open }: Stub,
+        result: Result<(), MessagingError>,
+        tally: &mut Tally,
+    ) {
         match result {
             Ok(()) => {
+                tally.arrived();
                 if let (true, Some(id), Some(deadline)) = (reply.is_wanted(), outline.correlation_id, deadline) {
                     let to = Arc::clone(&self.to);
                     tokio::spawn(async move {
@@ -163,8 +195,9 @@ impl Route {
                     MessagingError::DeliveryFailed { may_have_arrived: false, .. } => DeadLetterReason::NotSent,
                     _ => DeadLetterReason::Refused,
                 };
-                let (_, now_ms) = self.shared.clock.now();
-                self.shared.dead_letters.bury(&outline, reason, now_ms);
+                let (why, (_, now_ms)) = (why(&error), self.shared.clock.now());
+                tally.lost(reason, outline.correlation_id.is_some(), &why);
+                self.shared.dead_letters.bury(&outline, reason, &why, now_ms);
                 reply.answer(RequestOutcome::Failed(error));
             }
         }
@@ -192,10 +225,18 @@ fn outline(message: &ComponentMessage) -> ComponentMessage {
 
 fn bury(shared: &Shared, Envelope { message, reply, .. }: Envelope, reason: DeadLetterReason, why: &str) {
     let (_, now_ms) = shared.clock.now();
-    shared.dead_letters.bury(&message, reason, now_ms);
+    shared.dead_letters.bury(&message, reason, why, now_ms);
     match reason {
         DeadLetterReason::Expired => reply.expire(),
         _ => reply.fail(why),
+    }
+}
+
+/// What happened, without what its reason says already.
+fn why(error: &MessagingError) -> Cow<'_, str> {
+    match error {
+        MessagingError::DeliveryFailed { reason, .. } => reason.into(),
+        error => error.to_string().into(),
     }
 }
 

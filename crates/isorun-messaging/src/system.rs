@@ -510,7 +510,7 @@ impl Inner {
         stats.refused_not_found = refused.not_found.load(Relaxed);
         stats.refused_denied = refused.denied.load(Relaxed);
         stats.refused_invalid = refused.invalid.load(Relaxed).saturating_sub(stats.refused_denied);
-        stats.dead_letters = self.shared.dead_letters.letters().total();
+        stats.dead_letters = self.shared.dead_letters.total();
         stats.held = self.held.len();
         stats
     }

@@ -242,7 +242,7 @@ impl Hand<'_> {
                 envelope.reply.begin();
                 let is_late = envelope.deadline.is_some_and(|deadline| deadline <= cell.shared.clock.now().0);
                 if is_late && let Some(Item::Message(envelope)) = self.item.take() {
-                    cell.bury(envelope, DeadLetterReason::Expired, "");
+                    cell.bury(envelope, DeadLetterReason::Expired, "its time was over");
                 }
             }
             Some(Item::Callback(message)) => {

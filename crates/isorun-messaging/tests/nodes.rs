@@ -312,6 +312,127 @@ async fn what_waits_for_a_route_that_is_taken_away_did_not_arrive() {
     );
 }
 
+/// The lines about routes that this thread writes, as `LEVEL message field=value..`.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<String>>>);
+
+impl Lines {
+    /// Those since the last look.
+    fn new_ones(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+}
+
+impl tracing::Subscriber for Lines {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() <= tracing::Level::INFO && metadata.target().contains("losses")
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        struct Line(String);
+        impl tracing::field::Visit for Line {
+            fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+                self.0 += &match field.name() {
+                    "message" => format!(" {value:?}"),
+                    name => format!(" {name}={value:?}"),
+                };
+            }
+        }
+        let mut line = Line(event.metadata().level().to_string());
+        event.record(&mut line);
+        self.0.lock().unwrap().push(line.0);
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_route_loses_is_told_at_once_and_then_in_a_line_every_few_seconds() {
+    let lines = Lines::default();
+    let _told = tracing::subscriber::set_default(lines.clone());
+    let nodes = Nodes::new().await;
+    nodes.run_far("b", Script::default()).await;
+    let line = |messages: u64, one_way: u64, words: &str| {
+        let fields = format!("reason=not-sent messages={messages} one_way={one_way} may_have_arrived=false");
+        let (before, after) = lines.new_ones().join("\n").split_once("route=").map(own).unwrap_or_default();
+        assert!(before.starts_with("WARN messages over a route were lost: ") && before.contains(words), "{before}");
+        assert_eq!(after, format!("\"*/far/*\" {fields}"));
+    };
+    nodes.way.set(Weather::NotSent);
+    nodes.send("b", "one").unwrap();
+    nodes.request("b", "two", 1_000).unwrap();
+    settle().await;
+    line(2, 1, "rain");
+    for _ in 0..3 {
+        pass(1_000).await;
+        nodes.send("b", "more").unwrap();
+        settle().await;
+    }
+    assert_eq!(lines.new_ones(), [""; 0]);
+    // Nothing more has to happen for those to be told.
+    pass(LOSS_LINES_MS - 3_000).await;
+    line(3, 3, "rain");
+    pass(2 * LOSS_LINES_MS).await;
+    assert_eq!(lines.new_ones(), [""; 0]);
+
+    nodes.way.set(Weather::Fine);
+    nodes.send("b", "arrives").unwrap();
+    nodes.send("b", "arrives too").unwrap();
+    settle().await;
+    let again = lines.new_ones();
+    assert_eq!(again, ["INFO messages over a route arrive again route=\"*/far/*\" lost=5"]);
+
+    // Another reason has lines of its own, and a message that is refused makes no outage.
+    for _ in 0..100 {
+        nodes.send("nobody", "lost").unwrap();
+    }
+    settle().await;
+    let refused = lines.new_ones();
+    assert!(refused.len() == 1 && refused[0].contains("reason=refused messages=100"), "{refused:?}");
+    assert!(refused[0].contains("there is no component `demo/far/nobody`"), "{refused:?}");
+    nodes.send("nobody", "lost").unwrap();
+    settle().await;
+    nodes.send("b", "arrives").unwrap();
+    settle().await;
+    assert_eq!(lines.new_ones(), [""; 0]);
+    // What is held back is told when the route goes.
+    nodes.near.system.unroute(&ComponentPattern::parse("*/far/*").unwrap());
+    settle().await;
+    let last = lines.new_ones();
+    assert!(last.len() == 1 && last[0].contains("reason=refused messages=1 "), "{last:?}");
+}
+
+fn own((before, after): (&str, &str)) -> (String, String) {
+    (before.to_owned(), after.to_owned())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_letter_says_who_whom_and_why_in_order_and_on_one_line() {
+    let nodes = Nodes::new().await;
+    nodes.way.set(Weather::Unknown);
+    for n in 0..DEAD_LETTERS_KEPT + 2 {
+        nodes.send("b", if n == 0 { "first" } else { "again" }).unwrap();
+        settle().await;
+    }
+    let letters = nodes.near.system.dead_letters();
+    let kept: Vec<_> = letters.recent().collect();
+    assert_eq!((kept.len(), letters.total()), (DEAD_LETTERS_KEPT, DEAD_LETTERS_KEPT as u64 + 2));
+    assert_eq!((kept[0].seq, kept[DEAD_LETTERS_KEPT - 1].seq), (3, letters.total()));
+    let last = kept[DEAD_LETTERS_KEPT - 1];
+    assert_eq!((&last.sender, &last.recipient, last.bytes, last.is_request), (&id("a"), &far("b"), 5, false));
+    assert!(last.why.contains("rain") && last.reason.may_have_arrived(), "{last:?}");
+}
+
 fn message(to: ComponentId) -> ComponentMessage {
     ComponentMessage::new(ComponentId::new("other", "node", "0"), to, "hello")
 }
