@@ -5,6 +5,7 @@ use std::fmt;
 use isorun_core::{Failure, Fault};
 use isorun_runtime::{LinkError, LoadError, StartError};
 
+use crate::signature::PACKED_BESIDE_BYTES;
 use crate::{ArtifactKind, NodeShape};
 
 /// Why there is no node, or no output.
@@ -97,7 +98,7 @@ pub enum ComponentExecutionError {
         cause: Box<LinkError>,
     },
     /// The component's own start failed.
-    #[error("{origin} does not start: {fault}")]
+    #[error("{origin} does not start: {}", in_words(fault))]
     Start {
         /// Where it is from.
         origin: String,
@@ -105,7 +106,7 @@ pub enum ComponentExecutionError {
         fault: Fault,
     },
     /// More input than the node takes; the component was not called.
-    #[error("an input of {bytes} bytes, at most {limit}: split it")]
+    #[error("an input of {bytes} bytes, and a node takes {} at most ({limit} bytes): split it", size(*limit))]
     InputTooLarge {
         /// The input, in bytes.
         bytes: u64,
@@ -154,7 +155,7 @@ pub enum ComponentExecutionError {
         message: String,
     },
     /// The component met a limit; its store is gone, the next input gets a fresh one.
-    #[error("`{function}` is over its limit: {which} {limit}{}", asked(*wanted))]
+    #[error("`{function}` {}", met(which, *limit, *wanted))]
     Limit {
         /// The function that was called.
         function: String,
@@ -274,7 +275,7 @@ pub enum AccessFault {
         bytes: u64,
     },
     /// More than one output may have.
-    #[error("an output has {limit} bytes at most")]
+    #[error("an output has {} at most", size(*limit))]
     TooLong {
         /// The limit, in bytes.
         limit: u64,
@@ -300,8 +301,66 @@ fn listed(functions: &[String]) -> String {
     if functions.is_empty() { "no function".into() } else { functions.join(", ") }
 }
 
-fn asked(wanted: u64) -> String {
-    if wanted == 0 { String::new() } else { format!(", {wanted} wanted") }
+/// What a component did that met a limit, by the limit's name.
+fn met(which: &str, limit: u64, wanted: u64) -> String {
+    let wanted = |size: &dyn Fn(u64) -> String| if wanted == 0 { "more".into() } else { size(wanted) };
+    let count = |of: &str| format!("wants {} {of}, and has {limit}", wanted(&|count| count.to_string()));
+    match which {
+        "fuel" => format!("has used up its fuel, {limit} units"),
+        "wall_ms" => format!("has used up its time, {}", time(limit)),
+        "max_memory_bytes" => format!("wants {} of memory, and has {}", wanted(&size), size(limit)),
+        OUTPUT_BYTES => format!("gives more than an output may have, {}", size(limit)),
+        "hostcall_fuel" => format!("passes more in one call than the host takes, {}", size(limit)),
+        "max_table_elements" => count("elements of tables"),
+        "max_tables" => count("tables"),
+        "max_memories" => count("memories"),
+        "max_instances" => count("instances"),
+        "max_handles" => count("handles"),
+        other => format!("is over its limit of {other}: {limit}"),
+    }
+}
+
+/// How [`Limit`](ComponentExecutionError::Limit) calls the output's bytes, which are in no budget.
+pub(crate) const OUTPUT_BYTES: &str = "output bytes";
+
+/// A fault, with its limits in the same words.
+fn in_words(fault: &Fault) -> String {
+    let met = |which, limit, wanted| format!("it {}", met(which, limit, wanted));
+    match fault {
+        Fault::OutOfFuel { limit } => met("fuel", *limit, 0),
+        Fault::OutOfMemory { wanted, limit } => met("max_memory_bytes", *limit, *wanted),
+        Fault::OverBudget { what, wanted, limit } => met(what, *limit, *wanted),
+        Fault::OutOfTime { limit_ms } => met("wall_ms", *limit_ms, 0),
+        other => other.to_string(),
+    }
+}
+
+/// Bytes for the eye: `256 MiB`, `20 MiB less 64 bytes`, `625.25 MiB`, `100 bytes`.
+fn size(bytes: u64) -> String {
+    const KIB: u64 = 1 << 10;
+    const MIB: u64 = 1 << 20;
+    let beside = PACKED_BESIDE_BYTES as u64;
+    match bytes {
+        0..KIB => format!("{bytes} bytes"),
+        _ if bytes.is_multiple_of(MIB) => format!("{} MiB", bytes / MIB),
+        _ if bytes.saturating_add(beside).is_multiple_of(MIB) => {
+            format!("{} MiB less {beside} bytes", bytes.saturating_add(beside) / MIB)
+        }
+        KIB..MIB => format!("{} KiB", hundredths(bytes, KIB)),
+        _ => format!("{} MiB", hundredths(bytes, MIB)),
+    }
+}
+
+/// A time for the eye: `250 ms`, `1.5 s`.
+fn time(ms: u64) -> String {
+    if ms < 1_000 { format!("{ms} ms") } else { format!("{} s", hundredths(ms, 1_000)) }
+}
+
+/// How many of the unit, to two digits that are not zero at the end.
+fn hundredths(count: u64, unit: u64) -> String {
+    let all = u128::from(count) * 100 / u128::from(unit);
+    let text = format!("{}.{:02}", all / 100, all % 100);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// A stranger's text, fit for a line of a log or a terminal.
@@ -330,5 +389,41 @@ mod tests {
         assert_eq!(said("no\u{1b}[2J\n".into()), "no\\u{1b}[2J\\n");
         assert_eq!(said("x".repeat(SAID_BYTES_MAX)).len(), SAID_BYTES_MAX);
         assert_eq!(said("x".repeat(SAID_BYTES_MAX + 1)), "x".repeat(SAID_BYTES_MAX) + "…");
+    }
+
+    #[test]
+    fn sizes_and_times_are_for_people() {
+        let sizes = [
+            (0, "0 bytes"),
+            (1_023, "1023 bytes"),
+            (64 << 10, "64 KiB"),
+            (1_500, "1.46 KiB"),
+            (256 << 20, "256 MiB"),
+            ((256 << 20) + (64 << 10), "256.06 MiB"),
+            (655_622_144, "625.25 MiB"),
+            (crate::INPUT_BYTES_MAX as u64, "20 MiB less 64 bytes"),
+            (u64::MAX, "17592186044415.99 MiB"),
+        ];
+        sizes.into_iter().for_each(|(bytes, text)| assert_eq!(size(bytes), text));
+        let times = [(1, "1 ms"), (999, "999 ms"), (1_000, "1 s"), (1_500, "1.5 s"), (60_000, "60 s")];
+        times.into_iter().for_each(|(ms, text)| assert_eq!(time(ms), text));
+    }
+
+    #[test]
+    fn limits_are_named_as_what_they_are() {
+        let check = |failure: Fault, words: &str| {
+            let error = ComponentExecutionError::of_call("process", failure.clone().into());
+            assert_eq!(error.to_string(), format!("`process` {words}"));
+            let start = ComponentExecutionError::Start { origin: "a.wasm".into(), fault: failure };
+            assert_eq!(start.to_string(), format!("a.wasm does not start: it {words}"));
+        };
+        check(Fault::OutOfFuel { limit: 1_000 }, "has used up its fuel, 1000 units");
+        check(Fault::OutOfTime { limit_ms: 2_000 }, "has used up its time, 2 s");
+        let memory = Fault::OutOfMemory { wanted: 655_622_144, limit: 256 << 20 };
+        check(memory, "wants 625.25 MiB of memory, and has 256 MiB");
+        let over = |what: &str, wanted| Fault::OverBudget { what: what.into(), wanted, limit: 10 };
+        check(over("max_table_elements", 11), "wants 11 elements of tables, and has 10");
+        check(over("max_handles", 0), "wants more handles, and has 10");
+        check(over("hostcall_fuel", 0), "passes more in one call than the host takes, 10 bytes");
     }
 }

@@ -6,6 +6,7 @@ use isorun_core::{BoxFuture, Budget, Failure, Fault};
 use isorun_runtime::{Link, LinkedComponent, link};
 use tokio::sync::Mutex;
 
+use crate::error::OUTPUT_BYTES;
 use crate::live::Live;
 use crate::shape::{PROCESS, Plan};
 use crate::signature::{Arg, PACKED_BESIDE_BYTES};
@@ -168,7 +169,7 @@ impl WitNodeExecutor {
 /// The first shape: the canonical ABI moves the bytes.
 async fn typed(store: &Live, input: &[u8]) -> Result<Vec<u8>, ComponentExecutionError> {
     let too_long = |function| {
-        let (which, limit) = ("output bytes".into(), OUTPUT_BYTES_MAX as u64);
+        let (which, limit) = (OUTPUT_BYTES.into(), OUTPUT_BYTES_MAX as u64);
         ComponentExecutionError::Limit { function, which, limit, wanted: 0 }
     };
     match store.call(PROCESS, &[Arg::Bytes(input)]).await {

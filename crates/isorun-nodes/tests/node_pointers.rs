@@ -55,7 +55,7 @@ async fn an_output_longer_than_any_may_be_is_told_where_memory_has_it() {
     // It counts as allocated, and so is freed.
     let process = process.replace("(then ", "(then (drop (call $alloc (i32.const 8)))");
     let expected =
-        "memory access failed: the output of process: 25000000 bytes at 0x8: an output has 20971456 bytes at most";
+        "memory access failed: the output of process: 25000000 bytes at 0x8: an output has 20 MiB less 64 bytes at most";
     check(&pointers(&process), expected).await;
 }
 
@@ -217,17 +217,17 @@ async fn helpers_that_lie_are_told_and_the_store_lives_on() {
         (
             "i32.const 0",
             "i64.const 20971457",
-            "the output of process: 20971457 bytes at 0x0: an output has 20971456 bytes at most",
+            "the output of process: 20971457 bytes at 0x0: an output has 20 MiB less 64 bytes at most",
         ),
         (
             "i32.const 0",
             "i64.const -1",
-            "the output of process: 18446744073709551615 bytes at 0x0: an output has 20971456 bytes at most",
+            "the output of process: 18446744073709551615 bytes at 0x0: an output has 20 MiB less 64 bytes at most",
         ),
         (
             "i32.const 0",
             "i64.const 0xffffffff",
-            "the output of process: 4294967295 bytes at 0x0: an output has 20971456 bytes at most",
+            "the output of process: 4294967295 bytes at 0x0: an output has 20 MiB less 64 bytes at most",
         ),
     ] {
         check(&helpers(&gives(address, length)), &format!("memory access failed: {expected}")).await;

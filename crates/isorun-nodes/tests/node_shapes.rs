@@ -70,7 +70,7 @@ async fn an_output_past_the_limit_is_told_as_such() {
         match (shape, node.execute(&changing).await) {
             (NodeShape::Typed, Err(ComponentExecutionError::Limit { which, .. })) => assert_eq!(which, "output bytes"),
             (_, Err(error @ ComponentExecutionError::MemoryAccessFailed { .. })) => {
-                assert!(error.to_string().contains("an output has 20971456 bytes at most"), "{error}");
+                assert!(error.to_string().contains("an output has 20 MiB less 64 bytes at most"), "{error}");
             }
             (shape, other) => panic!("{shape}: {:?}", other.map(|output| output.len())),
         }
@@ -146,7 +146,7 @@ async fn a_guest_without_end_is_ended_by_its_budget_and_the_next_input_gets_a_fr
     let node = WasmProcessorFactory::new().budget(budget).build(&module(COUNTER)).await.unwrap();
     assert_eq!(node.execute(b"").await.unwrap(), [1]);
     let ended = node.execute(b"for ever").await.unwrap_err();
-    assert_eq!(ended.to_string(), "`process` is over its limit: fuel 1000000");
+    assert_eq!(ended.to_string(), "`process` has used up its fuel, 1000000 units");
     assert_eq!(node.execute(b"").await.unwrap(), [1]);
 }
 
