@@ -247,18 +247,58 @@ async fn a_core_module_is_wrapped_by_what_it_exports() {
 async fn a_core_module_that_cannot_be_wrapped_is_told_why() {
     let process =
         r#"(memory (export "memory") 1) (func (export "process") (param i32 i32) (result i32) (i32.const 0))"#;
+    let realloc = r#"(func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 0))"#;
+    let func = |name: &str, types: &str| format!("(func (export \"{name}\") {types} unreachable)");
+    let with_memory = |memory: &str| format!("(module {} {realloc})", process.replace("1)", memory));
     for (core, why) in [
+        (r#"(module (func (export "run")))"#.to_owned(), "no `process`, alone or with `write-input`"),
         (r#"(module (func (export "run")))"#.to_owned(), "it exports run"),
-        ("(module)".into(), "it exports nothing"),
-        (r#"(module (func (export "process") (param i32 i32) (result i32) (i32.const 0)))"#.into(), "no `memory`"),
-        (format!("(module {process})"), "cabi_realloc"),
-        (format!(r#"(module (import "env" "f" (func)) {process})"#), "env"),
+        ("(module)".into(), "it exports no function"),
+        (
+            r#"(module (func (export "process") (param i32 i32) (result i32) (i32.const 0)))"#.into(),
+            "it exports no `memory`",
+        ),
+        (
+            format!("(module {process})"),
+            "it exports no `cabi_realloc: (i32, i32, i32, i32) -> i32`, which the input is allocated with",
+        ),
+        (
+            format!(r#"(module {process} (func (export "cabi_realloc") (param i32)))"#),
+            "its `cabi_realloc` is (i32) -> nothing, wanted (i32, i32, i32, i32) -> i32",
+        ),
+        (
+            format!(r#"(module (import "env" "log" (func)) (import "env" "t" (table 0 funcref)) {process} {realloc})"#),
+            "it imports `log` of `env` (a function), `t` of `env` (a table), and what is wrapped can import nothing",
+        ),
         (format!(r#"(module (import "wasi_snapshot_preview1" "f" (func)) {process})"#), "wasm32-wasip2"),
-        (r#"(module (memory (export "memory") 1) (func (export "process")))"#.into(), "process"),
+        (
+            format!(r#"(module (memory (export "memory") 1) (func (export "process")) {realloc})"#),
+            "its `process` is () -> nothing, wanted (i32, i32) -> i32",
+        ),
+        (with_memory("i64 1)"), "its memory has 64-bit addresses, wanted 32-bit ones: build it for wasm32"),
+        (with_memory("1 1 shared)"), "its memory is shared"),
+        (
+            format!(
+                r#"(module (memory (export "memory") 1) {} {realloc})"#,
+                func("process", "(param i32 i64 i32) (result i32)")
+            ),
+            "its `process` is (i32, i64, i32) -> i32, wanted (i32, i32) -> i32; with offsets or pointers it stands \
+             beside `write-input`",
+        ),
+        (
+            format!(
+                r#"(module (memory (export "memory") 1) {} {} {})"#,
+                func("process", "(param i32 i64 i32) (result i32)"),
+                func("allocate", "(param i32) (result i32)"),
+                func("deallocate", "(param i32 i64) (result i32)"),
+            ),
+            "its `allocate` is (i32) -> i32, wanted (i64) -> i32",
+        ),
     ] {
         let error = wrapped(&core).await.unwrap_err();
         assert!(matches!(&error, ComponentExecutionError::NotComponentized { .. }), "{error}");
         assert!(error.to_string().contains(why), "{error} where {why}");
+        assert_eq!(error.to_string().lines().count(), 1, "{error}");
     }
     let component = WasmArtifact::new(wat::parse_str(pointers("")).unwrap(), "node.wasm");
     assert_eq!(component.componentize().unwrap().bytes(), component.bytes());
