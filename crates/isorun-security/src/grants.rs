@@ -1,16 +1,18 @@
 //! What an operator named, and what follows from it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
+use std::sync::Arc;
 
 use isorun_core::{ComponentId, ComponentPattern, PeerIdentity};
 
+use crate::by_pattern::ByPattern;
 use crate::text::Shown;
 use crate::{Audience, Capability, Decision, Mount, Request, WasiFeature};
 
 /// What an operator granted; empty, it allows nothing but listening on this machine.
 ///
-/// Grants only add up: none of them takes anything away.
+/// Grants only add up: none of them takes anything away. A clone shares those of messages, of which a node has most.
 ///
 /// ```
 /// use isorun_core::PeerIdentity;
@@ -32,9 +34,19 @@ pub struct Grants {
     mounts: Vec<Mount>,
     wasi: BTreeSet<WasiFeature>,
     served: BTreeSet<(Capability, Audience)>,
-    sent: BTreeSet<(ComponentPattern, ComponentPattern)>,
-    delivered: BTreeSet<(ComponentPattern, Audience)>,
+    messages: Arc<MessageGrants>,
     insecure: bool,
+}
+
+/// Who may send what to whom: asked for each message, so that it is not looked through.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct MessageGrants {
+    /// By the senders, the targets.
+    sent: ByPattern<ByPattern<()>>,
+    to_anyone: ByPattern<()>,
+    to_same_process: ByPattern<()>,
+    /// By the names that peers have proved.
+    to_named: HashMap<String, ByPattern<()>>,
 }
 
 /// Imports, and the place their code comes from.
@@ -131,7 +143,7 @@ impl Grants {
     /// ```
     #[must_use]
     pub fn send(mut self, from: impl Into<ComponentPattern>, to: impl Into<ComponentPattern>) -> Self {
-        self.sent.insert((from.into(), to.into()));
+        Arc::make_mut(&mut self.messages).sent.entry(from.into()).entry(to.into());
         self
     }
 
@@ -154,7 +166,13 @@ impl Grants {
     /// ```
     #[must_use]
     pub fn deliver(mut self, audience: Audience, to: impl Into<ComponentPattern>) -> Self {
-        self.delivered.insert((to.into(), audience));
+        let messages = Arc::make_mut(&mut self.messages);
+        let targets = match audience {
+            Audience::Anyone => &mut messages.to_anyone,
+            Audience::SameProcess => &mut messages.to_same_process,
+            Audience::Named(name) => messages.to_named.entry(name).or_default(),
+        };
+        targets.entry(to.into());
         self
     }
 
@@ -207,7 +225,7 @@ impl Grants {
 
     /// What [`may_send`](Self::may_send) decides, without its words: for whoever asks at each message.
     ///
-    /// Allocates nothing; takes as long as there are grants to send.
+    /// Allocates nothing; takes as long as there are grants with a `*` for it, however many there are for others.
     #[must_use]
     pub fn lets_send(&self, from: &ComponentId, to: &ComponentId) -> bool {
         self.send_grant(from, to).is_some()
@@ -223,7 +241,7 @@ impl Grants {
 
     /// What [`may_deliver`](Self::may_deliver) decides, without its words: for whoever asks at each message.
     ///
-    /// Allocates nothing; takes as long as there are grants to deliver.
+    /// Allocates nothing; takes as long as that peer and anyone have grants with a `*`, however many others have.
     #[must_use]
     pub fn lets_deliver(&self, peer: &PeerIdentity, to: &ComponentId) -> bool {
         self.deliver_grant(peer, to).is_some()
@@ -247,9 +265,9 @@ impl Grants {
             Request::Send { from, to } => {
                 self.send_grant(from, to).map(|(from, to)| format!("`may-send = [\"{to}\"]` for `{from}`"))
             }
-            Request::Deliver { peer, to } => self.deliver_grant(peer, to).map(|(to, audience)| {
-                format!("messages for `{to}` are accepted from {}", Shown(&audience.to_string()))
-            }),
+            Request::Deliver { peer, to } => self
+                .deliver_grant(peer, to)
+                .map(|(to, audience)| format!("messages for `{to}` are accepted from {}", Shown(audience))),
             Request::Listen { address_is_loopback: true } => {
                 Some("only this machine reaches a loopback address".into())
             }
@@ -290,13 +308,31 @@ impl Grants {
         Some(format!("{served} is served to {}", Shown(&audience.to_string())))
     }
 
-    fn send_grant(&self, from: &ComponentId, to: &ComponentId) -> Option<&(ComponentPattern, ComponentPattern)> {
-        self.sent.iter().find(|(senders, targets)| senders.matches(from) && targets.matches(to))
+    fn send_grant(&self, from: &ComponentId, to: &ComponentId) -> Option<(&ComponentPattern, &ComponentPattern)> {
+        let mut senders = self.messages.sent.matching(from);
+        senders.find_map(|(senders, targets)| first(targets, to).map(|targets| (senders, targets)))
     }
 
-    fn deliver_grant(&self, peer: &PeerIdentity, to: &ComponentId) -> Option<&(ComponentPattern, Audience)> {
-        self.delivered.iter().find(|(targets, audience)| audience.includes(peer) && targets.matches(to))
+    /// The grant for the first of the targets, and the audience in its words.
+    fn deliver_grant(&self, peer: &PeerIdentity, to: &ComponentId) -> Option<(&ComponentPattern, &str)> {
+        let MessageGrants { to_anyone, to_same_process, to_named, .. } = &*self.messages;
+        let anyone = first(to_anyone, to).map(|targets| (targets, "anyone"));
+        let it_alone = match peer {
+            PeerIdentity::SameProcess => first(to_same_process, to).map(|targets| (targets, "this process")),
+            PeerIdentity::Authenticated { name } => {
+                let named = to_named.get_key_value(name);
+                named.and_then(|(name, granted)| first(granted, to).map(|targets| (targets, name.as_str())))
+            }
+            // Kinds of peers that are yet to come included: whoever is not named brings nothing.
+            _ => None,
+        };
+        // Of two for the same targets that for anyone, which is the first.
+        anyone.into_iter().chain(it_alone).min_by_key(|(targets, _)| *targets)
     }
+}
+
+fn first<'a>(targets: &'a ByPattern<()>, to: &ComponentId) -> Option<&'a ComponentPattern> {
+    targets.matching(to).next().map(|(targets, ())| targets)
 }
 
 /// Grants that one decision names.

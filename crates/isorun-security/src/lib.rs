@@ -21,6 +21,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod by_pattern;
 mod capability;
 mod decision;
 mod grants;
