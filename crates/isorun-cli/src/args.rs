@@ -517,6 +517,11 @@ pub struct UpArgs {
 /// [{"id": .., "state": .., "restarts": .., "queued_messages": .., "queued_bytes": .., "memory_bytes": .., "calls": ..,
 /// "health": null or {"status": .., "reason": ..}, "supervisor": .., "last_exit": ..}]. Of a node that was not started by
 /// this user, those that this one may send messages to.
+///
+/// A message that wants no answer may be lost on its way to another node, or in hand when its component fails. Where any was,
+/// a line on standard error says so, and `--dead-letters` shows the last 256; with `-o json` {"counts": {REASON: N},
+/// "letters": [{"seq": .., "timestamp_ms": .., "sender": .., "recipient": .., "bytes": .., "is_request": .., "reason": ..,
+/// "may_have_arrived": .., "why": ..}]}.
 #[derive(Debug, Args)]
 #[command(after_help = help::PS)]
 pub struct PsArgs {
@@ -527,6 +532,10 @@ pub struct PsArgs {
     /// Asks each component how it is, too
     #[arg(long)]
     pub health: bool,
+
+    /// Lists the last messages that were not delivered or not handled to their end, instead
+    #[arg(long, conflicts_with = "health")]
+    pub dead_letters: bool,
 
     /// How long the node may take to answer, like 500ms or 5s [default: 30s]
     #[arg(long, value_name = "TIME", value_parser = units::milliseconds)]

@@ -225,6 +225,7 @@ pub const PS: &str = examples! {
     "isorun ps"
     "isorun ps east -o json"
     "isorun ps tcp://127.0.0.1:7100 --health"
+    "isorun ps east --dead-letters"
 };
 
 pub const LOGS: &str = examples! {

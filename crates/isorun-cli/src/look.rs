@@ -1,11 +1,12 @@
 //! `isorun ps` and `isorun logs`: what lives on a node, and what it says.
 
 use isorun::actors::{ComponentStatus, LogEntry, LogQuery};
-use isorun::{ComponentHealth, LogLevel};
+use isorun::{ComponentHealth, Failure, LogLevel, Refusal};
 use serde_json::{Value, json};
 
 use crate::args::{LogsArgs, PsArgs};
 use crate::call::Time;
+use crate::dead;
 use crate::exit::{self, Failed};
 use crate::keys::Keys;
 use crate::node::Asked;
@@ -15,12 +16,16 @@ use crate::terminal::{self, Terminal};
 pub async fn ps(args: PsArgs, terminal: &Terminal) -> Result<u8, Failed> {
     let asked = Asked::find(args.node.as_ref(), &Keys::new(args.keys))?;
     let time = Time::new(args.timeout);
+    if args.dead_letters {
+        return dead::list(&asked, &time, terminal).await;
+    }
     let found = time.of(asked.node.components(args.health)).await;
     let components = found.map_err(|failure| Failed::describe(&asked.name, &failure))?;
     if components.is_empty() {
         terminal::note("nothing lives there, or nothing that this command may see");
     }
     terminal.result(|| table(&components, args.health), || components.iter().map(status).collect())?;
+    dead::remark(&asked, &time).await;
     Ok(exit::OK)
 }
 
@@ -29,7 +34,10 @@ pub async fn logs(args: LogsArgs, terminal: &Terminal) -> Result<u8, Failed> {
     let asked = Asked::find(args.node.as_ref(), &Keys::new(args.keys))?;
     let mut query = LogQuery { component: args.component, after: None, limit: args.lines, wait_ms: 0 };
     loop {
-        let page = asked.node.logs(&query).await.map_err(|failure| Failed::describe(&asked.name, &failure))?;
+        let page = asked.node.logs(&query).await.map_err(|failure| match failure {
+            Failure::Refused(Refusal::BadArguments { detail }) => Failed::new(exit::FAILED, detail).kind("refused"),
+            failure => Failed::describe(&asked.name, &failure),
+        })?;
         if page.forgotten > 0 {
             terminal::note(&format!(
                 "up to {} lines came faster than they were read here, and are gone",
@@ -50,7 +58,7 @@ pub async fn logs(args: LogsArgs, terminal: &Terminal) -> Result<u8, Failed> {
 const FOLLOW_MS: u32 = 20_000;
 
 /// Columns of a terminal that tables fit into.
-const WIDTH: usize = 80;
+pub const WIDTH: usize = 80;
 /// Signs of an id that are shown.
 const ID_WIDTH: usize = 32;
 
@@ -87,7 +95,7 @@ fn health(health: &ComponentHealth) -> String {
 }
 
 /// The text, with a mark for what has no room.
-fn cut(text: &str, width: usize) -> String {
+pub fn cut(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
     }
@@ -155,7 +163,7 @@ fn json_line(entry: &LogEntry) -> Value {
 }
 
 /// Milliseconds since 1970 as a date and a time of day, in UTC.
-fn time(ms: u64) -> String {
+pub fn time(ms: u64) -> String {
     let (days, ms) = (ms / 86_400_000, ms % 86_400_000);
     let (seconds, ms) = (ms / 1_000, ms % 1_000);
     let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);

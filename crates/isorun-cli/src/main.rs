@@ -31,6 +31,7 @@ mod compiling;
 mod completion;
 #[cfg(unix)]
 mod control;
+mod dead;
 mod demo;
 mod exit;
 mod help;

@@ -108,7 +108,19 @@ fn a_node_runs_is_looked_at_talked_to_and_stops() {
     world.run(&["send", "east", "demo/tally/1", "log an \u{1b}[31mescape"]).check(0, "", &[]);
     let logs = world.ask_until_logged("an \\u{1b}[31mescape");
     assert!(logs.contains(" info  demo/tally/1: ") && logs.contains(" sender=isorun/operator/0"), "{logs}");
-    world.run(&["logs", "east", "demo/tally/0"]).check(0, "", &[]);
+    // How it ended is where its log is.
+    let ends = world.run(&["logs", "east", "demo/tally/0"]).out;
+    assert!(ends.contains(" error demo/tally/0: failed: ") && ends.contains("unreachable"), "{ends}");
+    assert!(ends.contains(" warn  demo/tally/0: started again, restart 1"), "{ends}");
+    let unknown = world.run(&["logs", "east", "demo/nobody/0"]);
+    assert!(unknown.code == Some(1) && unknown.out.is_empty(), "{unknown:?}");
+    assert!(unknown.err.contains("there is no component `demo/nobody/0`"), "{unknown:?}");
+    // The request in which it trapped; its requester was told.
+    assert!(ps.err.contains("1 message was not delivered, or not handled to the end"), "{ps:?}");
+    let dead = world.run(&["ps", "east", "--dead-letters"]);
+    let rows: Vec<&str> = dead.out.lines().collect();
+    assert!(rows.len() == 2 && rows[1].ends_with("crashed  maybe"), "{dead:?}");
+    assert!(dead.err.starts_with("1 crashed, the last one: "), "{dead:?}");
 
     let follow = world.start(&["logs", "-f", "-n", "1"]);
     assert!(follow.out_line().contains("escape"));
@@ -241,4 +253,38 @@ fn what_can_not_run_is_told_before_anything_does() {
     refused(3, &tally("demo/tally/0").replace("storage = true", ""), "isorun:actor/storage");
     refused(1, &tally("demo/tally/0").replace("tally.wasm", "no.wasm"), "component demo/tally/0: cannot read");
     refused(2, &format!("listen = \"tls://127.0.0.1:0\"\n{}", tally("demo/tally/0")), "--cert FILE");
+}
+
+#[test]
+fn messages_that_are_lost_on_their_way_to_another_node_are_seen_where_an_operator_looks() {
+    let world = World::new();
+    let socket = format!("unix://{}/west.listen", world.path().display());
+    let east = format!("{}\n[[route]]\nto = \"demo/far/*\"\nat = \"{socket}\"\n", tally("demo/asker/0"));
+    let (here, _) = world.up("east", &east);
+    let ps = world.run(&["ps", "east"]);
+    assert!(ps.code == Some(0) && ps.err.is_empty(), "{ps:?}");
+    for _ in 0..2 {
+        assert_eq!(world.ask("east", "demo/asker/0", "forward demo/far/0 add 1"), "ok");
+    }
+    let until = Instant::now() + Duration::from_secs(120);
+    let ps = loop {
+        let ps = world.run(&["ps", "east"]);
+        if ps.err.contains("2 messages were not delivered") {
+            break ps;
+        }
+        assert!(Instant::now() < until, "{ps:?}");
+    };
+    assert!(ps.err.contains("`isorun ps NODE --dead-letters`"), "{ps:?}");
+    let dead = world.run(&["ps", "east", "--dead-letters"]);
+    let rows: Vec<Vec<&str>> = dead.out.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows[0], ["WHEN", "(UTC)", "FROM", "TO", "BYTES", "REASON", "ARRIVED"]);
+    assert_eq!((rows.len(), &rows[1][2..]), (3, &["demo/asker/0", "demo/far/0", "5", "not-sent", "no"][..]));
+    assert!(dead.err.starts_with("2 not-sent, the last one: "), "{dead:?}");
+    let json = world.run(&["ps", "east", "--dead-letters", "-o", "json"]).out;
+    assert!(json.contains(r#"{"ok":{"counts":{"not-sent":2},"letters":[{"bytes":5,"is_request":false,"#), "{json}");
+    assert!(json.contains(r#""may_have_arrived":false,"reason":"not-sent","recipient":"demo/far/0""#), "{json}");
+
+    here.signal("-TERM");
+    let done = here.end();
+    assert!(done.err.contains("messages over a route were lost: ") && done.err.contains("demo/far/*"), "{done:?}");
 }

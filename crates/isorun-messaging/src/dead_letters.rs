@@ -84,6 +84,14 @@ pub struct DeadLetter {
     pub timestamp_ms: u64,
 }
 
+impl DeadLetter {
+    /// One of no bytes, for whoever tells of another system's.
+    #[must_use]
+    pub fn new(sender: ComponentId, recipient: ComponentId, reason: DeadLetterReason) -> Self {
+        Self { seq: 0, sender, recipient, bytes: 0, is_request: false, reason, why: "".into(), timestamp_ms: 0 }
+    }
+}
+
 /// How many messages did not come to their end, and the last of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DeadLetters {

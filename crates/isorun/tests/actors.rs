@@ -8,11 +8,11 @@ use std::sync::Arc;
 use common::{bounded, serve_channel};
 use isorun::actors::{
     Actor, Actors, ActorsError, ActorsOptions, COMPONENTS_INTERFACE, DELIVERY_INTERFACE, DELIVERY_MESSAGES_MAX,
-    Delivery, LifecycleState, LogLimits, LogQuery, MessagingError, RemoteDelivery, RemoteNode, RequestOutcome, Restart,
-    SupervisorOptions,
+    DeadLetterReason, Delivery, LifecycleState, LogLimits, LogQuery, MessagingError, RemoteDelivery, RemoteNode,
+    RequestOutcome, Restart, SupervisorOptions,
 };
 use isorun::{
-    Audience, CallOptions, Callee, ComponentId, ComponentPattern, Failure, Grants, HealthStatus, Listener,
+    Audience, CallOptions, Callee, ComponentId, ComponentPattern, Failure, Grants, HealthStatus, Listener, LogLevel,
     REFLECT_INSTANCE, Runtime, StorageQuota, TcpTransport, TcpTransportListener, Val,
 };
 use isorun_core::ComponentMessage;
@@ -238,7 +238,10 @@ async fn a_peer_sees_and_reaches_what_is_granted_to_it_and_nothing_else() {
     assert_eq!(page.lines.iter().map(|line| line.message.as_str()).collect::<Vec<_>>(), ["seen"]);
     assert_eq!(page.lines[0].fields[0], ("sum".to_owned(), "0".to_owned()));
     let secret = LogQuery { component: Some(id("demo/secret/0")), limit: 10, ..LogQuery::default() };
-    assert_eq!(bounded(node.logs(&secret)).await.unwrap().lines, []);
+    let unseen = bounded(node.logs(&secret)).await.unwrap_err().to_string();
+    assert!(unseen.contains("there is no component `demo/secret/0` here that this caller may see"), "{unseen}");
+    let nobody = LogQuery { component: Some(id("demo/tally/9")), limit: 10, ..LogQuery::default() };
+    assert!(bounded(node.logs(&nobody)).await.is_err());
 
     let from = id("test/asks/0");
     let answer = bounded(node.ask(&from, &id("demo/tally/0"), "add 7".into(), PATIENCE_MS)).await;
@@ -266,6 +269,91 @@ async fn who_follows_the_log_gets_a_line_when_it_comes() {
     assert!(!first.lines.is_empty());
     let all = bounded(node.logs(&LogQuery { after: Some(0), limit: 10, ..LogQuery::default() })).await.unwrap();
     assert_eq!((all.lines.len(), all.next, all.forgotten), (2, 3, 1));
+}
+
+#[tokio::test]
+async fn what_did_not_come_to_its_end_is_seen_by_the_operator_and_by_those_who_may_see_its_recipient() {
+    let grants = Grants::new()
+        .deliver(Audience::Anyone, pattern("demo/tally/*"))
+        .send(pattern("*/*/*"), ComponentPattern::everything());
+    let options = ActorsOptions::new().grants(grants);
+    let (runtime, there, operator) = far(options, &["demo/secret/0", "demo/tally/0"]).await;
+    for to in ["demo/secret/0", "demo/tally/0"] {
+        let outcome = bounded(there.ask(&id("test/asks/0"), &id(to), "trap", PATIENCE_MS)).await;
+        assert!(matches!(outcome, RequestOutcome::Failed(_)), "{outcome:?}");
+    }
+    // A way to a node that is not there: each message is taken, and lost.
+    let nowhere = TcpTransport::new("tcp://127.0.0.1:1").unwrap();
+    there.route(pattern("demo/far/*"), [Arc::new(nowhere) as Arc<dyn isorun::Transport>]).unwrap();
+    assert_eq!(ask(&there, "demo/tally/0", "forward demo/far/0 add 1").await, "ok");
+    let all = bounded(async {
+        loop {
+            let page = there.dead_letters(None, 0);
+            if page.total() == 3 {
+                break page;
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    let all = all.await;
+    assert_eq!(all.counts, [(DeadLetterReason::Crashed, 2), (DeadLetterReason::NotSent, 1)]);
+    let last = &all.letters[0];
+    assert_eq!((all.letters.len(), all.next, last.seq), (1, 3, 3));
+    assert_eq!((last.sender.as_str(), last.recipient.as_str()), ("demo/tally/0", "demo/far/0"));
+    assert!(!last.is_request && !last.why.is_empty() && last.bytes == 5, "{last:?}");
+
+    // The operator's own way, page by page.
+    let near = Runtime::new().unwrap();
+    let node = RemoteNode::new(&near, operator);
+    let first = bounded(node.dead_letters(Some(0), 2)).await.unwrap();
+    let shown: Vec<_> = first.letters.iter().map(|it| (it.seq, it.recipient.as_str())).collect();
+    assert_eq!((shown, first.next), (vec![(1, "demo/secret/0"), (2, "demo/tally/0")], 2));
+    let rest = bounded(node.dead_letters(Some(first.next), 2)).await.unwrap();
+    assert_eq!((rest.letters, rest.next, rest.forgotten), (all.letters, 3, 0));
+
+    // Over TCP, where a peer is somebody else than this process.
+    let listener = TcpTransportListener::bind("tcp://127.0.0.1:0").await.unwrap();
+    let transport = Arc::new(TcpTransport::new(&listener.address()).unwrap());
+    tokio::spawn(async move { runtime.serve(Box::new(listener)).await });
+    let seen = bounded(RemoteNode::new(&near, transport).dead_letters(None, 10)).await.unwrap();
+    assert_eq!(seen.letters.iter().map(|it| it.recipient.as_str()).collect::<Vec<_>>(), ["demo/tally/0"]);
+    assert_eq!((seen.counts, seen.next), (vec![(DeadLetterReason::Crashed, 1)], 2));
+}
+
+#[tokio::test]
+async fn the_ends_of_a_component_are_lines_of_its_log() {
+    let runtime = Runtime::new().unwrap();
+    let actors = runtime.actors(ActorsOptions::new()).unwrap();
+    let options = SupervisorOptions { restarts_max: 1, backoff_ms: 1, ..SupervisorOptions::default() };
+    actors.supervisor("strict", options, None, Restart::Temporary).unwrap();
+    let tally = runtime.builder(&runtime.load(TALLY).unwrap());
+    let kind = actors.kind_with_storage(tally, StorageQuota::default()).await.unwrap();
+    actors.add(Actor::new(id("demo/tally/0"), &kind).under("strict")).await.unwrap();
+    actors.start().await.unwrap();
+    let lines = async |count: usize| {
+        let query = LogQuery { after: Some(0), limit: 10, wait_ms: 0, ..LogQuery::default() };
+        bounded(async {
+            loop {
+                let lines = actors.logs(&query).await.lines;
+                if lines.len() >= count {
+                    break lines;
+                }
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
+    };
+    for count in [2, 4] {
+        let _ = bounded(actors.ask(&id("test/asks/0"), &id("demo/tally/0"), "trap", PATIENCE_MS)).await;
+        lines(count).await;
+    }
+    let said = lines(4).await;
+    let said: Vec<_> = said.iter().map(|line| (line.level, &*line.component, line.message.as_str())).collect();
+    for at in [0, 2] {
+        assert!(said[at].0 == LogLevel::Error && said[at].2.starts_with("failed: "), "{said:?}");
+    }
+    assert_eq!(said[1], (LogLevel::Warn, "demo/tally/0", "started again, restart 1"));
+    assert!(said[3].0 == LogLevel::Error && said[3].2.starts_with("is not started again"), "{said:?}");
 }
 
 #[tokio::test]

@@ -135,6 +135,11 @@ impl LogBuffer {
         self.shared.came.notify_waiters();
     }
 
+    /// Whether lines of that component are kept.
+    pub(crate) fn has(&self, component: &str) -> bool {
+        self.shared.kept.lock().by_component.contains_key(component)
+    }
+
     /// The lines that are asked for and that `may_see` lets the caller see.
     pub(crate) async fn page(&self, query: &LogQuery, may_see: impl Fn(&str) -> bool) -> LogPage {
         let wait_ms = u64::from(query.wait_ms).min(LOG_WAIT_MS_MAX);

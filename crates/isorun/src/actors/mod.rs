@@ -32,7 +32,9 @@
 //! # }
 //! ```
 
+mod dead;
 pub(crate) mod delivery;
+mod ends;
 mod kind;
 mod logs;
 mod node;
@@ -44,13 +46,14 @@ mod wire;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+pub use dead::{DEAD_LETTERS_PAGE_MAX, DeadLetterPage};
 pub use delivery::{DELIVER_MS_MAX, OUTCOMES_WAITING_MAX, RemoteDelivery};
 pub use isorun_core::{
     CorrelationId, Delivery, MESSAGE_BYTES_MAX, MessagePayload, MessagingError, REQUEST_TIMEOUT_MS_MAX, RequestOutcome,
 };
 pub use isorun_messaging::{
-    ActorSystem, AddChildError, AddError, ComponentRef, DeadLetters, Exit, LifecycleState, MailboxLimits,
-    MessagingStats, RESTARTS_MAX, Restart, Strategy, SupervisorOptions,
+    ActorSystem, AddChildError, AddError, ComponentRef, DeadLetter, DeadLetterReason, DeadLetters, Exit,
+    LifecycleState, MailboxLimits, MessagingStats, RESTARTS_MAX, Restart, Strategy, SupervisorOptions,
 };
 pub use isorun_storage::{MemoryStorage, NatsStorage, NatsStorageError, NatsStorageOptions, OpenError, RedbStorage};
 pub use kind::{Actor, ActorKind};

@@ -10,11 +10,12 @@ use isorun_core::{
 };
 use isorun_rpc::RemoteInstance;
 
+use super::dead::DeadLetterPage;
 use super::delivery::RemoteDelivery;
 use super::logs::{LogPage, LogQuery};
 use super::now_ms;
 use super::status::{self, COMPONENTS_PAGE_MAX, ComponentStatus};
-use super::types::{COMPONENTS, COMPONENTS_INTERFACE, LOGS};
+use super::types::{COMPONENTS, COMPONENTS_INTERFACE, DEAD_LETTERS, LOGS};
 use crate::{REFLECT_INSTANCE, RemoteEnd, Runtime, reflect};
 
 /// Most components that [`RemoteNode::components`] gives: the other host says how many there are.
@@ -62,10 +63,23 @@ impl RemoteNode {
         }
     }
 
+    /// Messages of its components that did not come to their end, [`DEAD_LETTERS_PAGE_MAX`](super::DEAD_LETTERS_PAGE_MAX)
+    /// at most: the first after `after`, or the last ones there are. A `limit` of 0 is one of 1.
+    ///
+    /// # Errors
+    /// A [`Failure`], as of [`components`](Self::components); [`Refusal::NoSuchFunction`](isorun_core::Refusal) from a host
+    /// that is older than this function.
+    pub async fn dead_letters(&self, after: Option<u64>, limit: u32) -> Result<DeadLetterPage, Failure> {
+        let args = status::pack_dead_letters(after, limit).map_err(not_sent)?;
+        let results = self.call(DEAD_LETTERS, args, DEADLINE_MS_DEFAULT).await?;
+        DeadLetterPage::unpack(&results).map_err(strange)
+    }
+
     /// Lines that its components logged.
     ///
     /// # Errors
-    /// A [`Failure`], as of [`components`](Self::components).
+    /// A [`Failure`], as of [`components`](Self::components); [`Refusal::BadArguments`](isorun_core::Refusal) where there is
+    /// no such component that this one may see.
     pub async fn logs(&self, query: &LogQuery) -> Result<LogPage, Failure> {
         let args = status::pack_logs(query).map_err(not_sent)?;
         let results = self.call(LOGS, args, DEADLINE_MS_DEFAULT + u64::from(query.wait_ms)).await?;

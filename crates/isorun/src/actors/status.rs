@@ -12,9 +12,10 @@ use isorun_messaging::LifecycleState;
 use isorun_system::LogLevel;
 use neopack::{Pack, Unpack};
 
+use super::dead::DeadLetterPage;
 use super::delivery::{bad_arguments, bad_results, pack, unpack};
 use super::logs::{LogEntry, LogPage, LogQuery};
-use super::types::{COMPONENTS, LOGS};
+use super::types::{COMPONENTS, DEAD_LETTERS, LOGS};
 use crate::reflect;
 
 /// Most components that one answer lists, however many were asked for.
@@ -62,6 +63,12 @@ pub(crate) trait Living: Send + Sync {
 
     /// Lines of the log, of components that `caller` may know of.
     fn logs<'a>(&'a self, caller: &'a PeerIdentity, query: &'a LogQuery) -> BoxFuture<'a, LogPage>;
+
+    /// Whether there is such a component, or lines of one, that `caller` may know of.
+    fn knows(&self, caller: &PeerIdentity, id: &ComponentId) -> bool;
+
+    /// Messages to components that `caller` may know of, which did not come to their end.
+    fn dead_letters(&self, caller: &PeerIdentity, after: Option<u64>, limit: u32) -> DeadLetterPage;
 }
 
 /// What lives here, as one caller bound it.
@@ -90,10 +97,18 @@ impl ServedStatus {
             unpack(args).map_err(bad_arguments)?;
         let component = component.map(ComponentId::parse).transpose();
         let component = component.map_err(|error| bad_arguments(error.to_string()))?;
+        if let Some(id) = component.as_ref().filter(|id| !self.living.knows(&self.caller, id)) {
+            return Err(bad_arguments(format!("there is no component `{id}` here that this caller may see")));
+        }
         let page = self.living.logs(&self.caller, &LogQuery { component, after, limit, wait_ms }).await;
         let LogPage { lines, next, forgotten } = &page;
         let lines = lines.iter().map(Line::from).collect();
         pack(&(Lines { lines, next: *next, forgotten: *forgotten },)).map_err(bad_results)
+    }
+
+    fn dead_letters(&self, args: &[u8]) -> Result<Bytes, Failure> {
+        let (after, limit): (Option<u64>, u32) = unpack(args).map_err(bad_arguments)?;
+        self.living.dead_letters(&self.caller, after, limit).pack().map_err(bad_results)
     }
 }
 
@@ -108,6 +123,7 @@ impl Bound for ServedStatus {
             let results = match self.functions.get(function.0 as usize) {
                 Some(&COMPONENTS) => self.components(&args).await?,
                 Some(&LOGS) => self.logs(&args).await?,
+                Some(&DEAD_LETTERS) => self.dead_letters(&args)?,
                 _ => return Err(reflect::no_such_function(function).into()),
             };
             Ok(Reply { results, fuel_used: 0 })
@@ -130,6 +146,11 @@ pub(super) fn unpack_components(bytes: &[u8]) -> Result<(Vec<ComponentStatus>, b
 /// The arguments of `logs`.
 pub(super) fn pack_logs(query: &LogQuery) -> Result<Bytes, String> {
     pack(&(query.component.as_ref().map(ComponentId::as_str), query.after, query.limit, query.wait_ms))
+}
+
+/// The arguments of `dead-letters`.
+pub(super) fn pack_dead_letters(after: Option<u64>, limit: u32) -> Result<Bytes, String> {
+    pack(&(after, limit))
 }
 
 /// What `logs` gave.

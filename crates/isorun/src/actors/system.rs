@@ -20,7 +20,9 @@ use isorun_security::{Audience, Grants};
 use isorun_system::{ActorMessaging, ActorServices, ActorStorage, LogLine, Logger};
 use parking_lot::{Mutex, RwLock};
 
+use super::dead::DeadLetterPage;
 use super::delivery::RemoteDelivery;
+use super::ends::Told;
 use super::kind::{Actor, ActorKind};
 use super::logs::{LogBuffer, LogEntry, LogPage, LogQuery};
 use super::now_ms;
@@ -315,7 +317,7 @@ impl Actors {
         let given = {
             let mut known = shared.known.lock();
             let above = shared.supervisor(&known, parent)?;
-            let given = above.add(id.as_str(), Arc::new(component.clone()), restart);
+            let given = above.add(id.as_str(), Arc::new(Told::new(component.clone(), shared.logs.clone())), restart);
             if given.is_ok() {
                 known.of.insert(id.clone(), supervisor.clone());
             }
@@ -416,7 +418,17 @@ impl Actors {
         components
     }
 
-    /// Lines that components logged.
+    /// Messages that did not come to their end, [`DEAD_LETTERS_PAGE_MAX`](super::DEAD_LETTERS_PAGE_MAX) at most: the first
+    /// after `after`, or the last ones there are. A `limit` of 0 is one of 1.
+    ///
+    /// What a component sends over a route to another node is taken before anybody knows whether it arrives there: where it
+    /// does not, it is here, and a line of the process's log says so.
+    #[must_use]
+    pub fn dead_letters(&self, after: Option<u64>, limit: u32) -> DeadLetterPage {
+        Living::dead_letters(&*self.shared, &PeerIdentity::SameProcess, after, limit)
+    }
+
+    /// Lines that components logged, and those in which the node says how they ended.
     pub async fn logs(&self, query: &LogQuery) -> LogPage {
         Living::logs(&*self.shared, &PeerIdentity::SameProcess, query).await
     }
@@ -477,6 +489,11 @@ impl Shared {
             (PeerIdentity::SameProcess, _) | (_, None) => true,
             (_, Some(grants)) => grants.lets_deliver(caller, id),
         }
+    }
+
+    /// Whether a caller may know of all components.
+    fn may_see_all(&self, caller: &PeerIdentity) -> bool {
+        matches!(caller, PeerIdentity::SameProcess) || self.grants.is_none()
     }
 
     async fn status(
@@ -544,6 +561,15 @@ impl Living for Shared {
     fn logs<'a>(&'a self, caller: &'a PeerIdentity, query: &'a LogQuery) -> BoxFuture<'a, LogPage> {
         let may_see = move |component: &str| ComponentId::parse(component).is_ok_and(|id| self.may_see(caller, &id));
         Box::pin(self.logs.page(query, may_see))
+    }
+
+    fn knows(&self, caller: &PeerIdentity, id: &ComponentId) -> bool {
+        self.may_see(caller, id) && (self.system.component(id).is_some() || self.logs.has(id.as_str()))
+    }
+
+    fn dead_letters(&self, caller: &PeerIdentity, after: Option<u64>, limit: u32) -> DeadLetterPage {
+        let all = self.system.dead_letters();
+        DeadLetterPage::of(&all, after, limit, self.may_see_all(caller), |id| self.may_see(caller, id))
     }
 }
 

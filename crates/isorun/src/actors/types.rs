@@ -16,6 +16,7 @@ pub(super) const OUTCOME: &str = "outcome";
 /// The functions of [`COMPONENTS_INTERFACE`].
 pub(super) const COMPONENTS: &str = "components";
 pub(super) const LOGS: &str = "logs";
+pub(super) const DEAD_LETTERS: &str = "dead-letters";
 
 /// An interface while it is written down.
 struct Described<'a> {
@@ -157,5 +158,30 @@ pub(crate) fn components(types: &mut RegistryBuilder) -> Result<Interface, Ledge
     of.function(COMPONENTS, &[("after", maybe_text), ("limit", count), ("ask-health", flag)], page)?;
     let asked = [("component", maybe_text), ("after", maybe_number), ("limit", count), ("wait-ms", count)];
     of.function(LOGS, &asked, log_page)?;
+    let reason =
+        of.cases("dead-letter-reason", &["stopped", "crashed", "killed", "expired", "not-sent", "refused", "unknown"])?;
+    let letter = of.record(
+        "dead-letter",
+        &[
+            ("seq", number),
+            ("timestamp-ms", number),
+            ("sender", text),
+            ("recipient", text),
+            ("bytes", number),
+            ("is-request", flag),
+            ("reason", reason),
+            ("may-have-arrived", flag),
+            ("why", text),
+        ],
+    )?;
+    let letters = of.list(letter)?;
+    let count = of.plain(TypeDef::Tuple(vec![reason, number]))?;
+    let counts = of.list(count)?;
+    let page = of.record(
+        "dead-letter-page",
+        &[("letters", letters), ("next", number), ("forgotten", number), ("counts", counts)],
+    )?;
+    let limit = of.plain(TypeDef::U32)?;
+    of.function(DEAD_LETTERS, &[("after", maybe_number), ("limit", limit)], page)?;
     Ok(of.interface)
 }
