@@ -487,9 +487,9 @@ fn days() -> impl clap::builder::TypedValueParser<Value = u32> {
 /// Runs components that live and exchange messages, as a manifest says
 ///
 /// The manifest names the node, its components with what each may use, who starts them again, and where the components of
-/// other nodes are. Prints `listening URL` for each address and `running NAME COUNT` once all of them run, and goes on until
-/// SIGINT, SIGTERM or SIGHUP: then they stop in reverse, and it ends with 0. A second signal ends it at once. With 1 it ends
-/// where a supervisor gave up.
+/// other nodes are. Prints `listening URL` for each address, with --metrics `metrics URL`, and `running NAME COUNT` once all of
+/// them run, and goes on until SIGINT, SIGTERM or SIGHUP: then they stop in reverse, and it ends with 0. A second signal ends
+/// it at once. With 1 it ends where a supervisor gave up.
 ///
 /// While it runs, `isorun ps NAME`, `isorun logs NAME` and `isorun ask NAME` reach it by a socket that only its user can.
 #[derive(Debug, Args)]
@@ -506,6 +506,11 @@ pub struct UpArgs {
     /// Does without the socket by which it is looked at from this machine
     #[arg(long, conflicts_with = "check")]
     pub no_control: bool,
+
+    /// Where to answer HTTP requests for /metrics, as Prometheus reads them, /healthz and /readyz: IP:PORT, whose port 0
+    /// takes a free one
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "check")]
+    pub metrics: Option<MonitorAddress>,
 
     #[command(flatten)]
     pub keys: KeyArgs,

@@ -1,4 +1,4 @@
-//! `isorun serve --metrics`: numbers, health and readiness over HTTP, for whoever watches the process.
+//! `isorun serve --metrics` and `isorun up --metrics`: numbers, health and readiness over HTTP, for whoever watches the process.
 //!
 //! Whoever connects here may be anybody on the machine, or with `--insecure` on the network: connections are few, short
 //! and carry one request each, and when there are too many the oldest goes, so that nobody keeps others out.

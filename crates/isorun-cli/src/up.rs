@@ -16,6 +16,7 @@ use crate::compiling::Compiling;
 use crate::exit::{self, FAILED, Failed, LINK};
 use crate::keys::Keys;
 use crate::manifest::{Component, Manifest, Storage};
+use crate::monitor::Monitor;
 use crate::place::Places;
 use crate::signals::Signals;
 use crate::terminal::{self, Terminal};
@@ -31,18 +32,29 @@ pub async fn up(args: UpArgs, terminal: &Terminal, compiling: &Compiling, signal
     if args.check {
         return signals.or(check(&manifest, terminal, compiling, &keys)).await;
     }
+    // Before anything is linked, so that everything is counted.
+    let monitor = match args.metrics {
+        Some(address) => Some(Monitor::start(address, &Grants::new()).await?),
+        None => None,
+    };
     let mut node = signals.or(Node::prepared(&manifest, compiling, &keys)).await?;
     node.listen(&manifest, &keys, args.no_control).await?;
     let actors = node.actors.clone();
     let started = async { actors.start().await.map_err(|exit| gave_up(&exit)) };
     let outcome = match signals.or(started).await {
         Ok(()) => {
-            node.announce(&manifest, terminal)?;
+            if let Some(monitor) = &monitor {
+                monitor.ready(&node.runtime);
+            }
+            node.announce(&manifest, monitor.as_ref().map(Monitor::url), terminal)?;
             let actors = node.actors.clone();
             tokio::select! {
                 exit = actors.ended() => Err(gave_up(&exit)),
                 signal = signals.next() => {
                     tracing::info!(?signal, "stopping");
+                    if let Some(monitor) = &monitor {
+                        monitor.drain();
+                    }
                     Ok(exit::OK)
                 }
             }
@@ -131,13 +143,18 @@ impl Node {
         });
     }
 
-    fn announce(&self, manifest: &Manifest, terminal: &Terminal) -> Result<(), Failed> {
+    fn announce(&self, manifest: &Manifest, metrics: Option<String>, terminal: &Terminal) -> Result<(), Failed> {
         let (name, count) = (&manifest.node.name, manifest.components.len());
         let text = || {
             let listening: String = self.addresses.iter().map(|address| format!("listening {address}\n")).collect();
-            format!("{listening}running {name} {count}")
+            let metrics = metrics.as_ref().map(|url| format!("metrics {url}\n")).unwrap_or_default();
+            format!("{listening}{metrics}running {name} {count}")
         };
-        terminal.result(text, || json!({ "listening": self.addresses, "running": name, "components": count }))
+        let mut told = json!({ "listening": self.addresses, "running": name, "components": count });
+        if let Some(url) = &metrics {
+            told["metrics"] = json!(url);
+        }
+        terminal.result(text, || told)
     }
 
     /// Stops all components in reverse order, and then lets go those who are connected.

@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -287,4 +289,38 @@ fn messages_that_are_lost_on_their_way_to_another_node_are_seen_where_an_operato
     here.signal("-TERM");
     let done = here.end();
     assert!(done.err.contains("messages over a route were lost: ") && done.err.contains("demo/far/*"), "{done:?}");
+}
+
+#[test]
+fn the_numbers_of_a_node_are_told_over_http() {
+    let world = World::new();
+    let manifest = world.manifest("east", &tally("demo/tally/0"));
+    let node = world.start(&["up", &manifest, "--metrics", "127.0.0.1:0"]);
+    let line = node.out_line();
+    let address = line.strip_prefix("metrics http://").and_then(|url| url.strip_suffix("/metrics"));
+    let address = address.unwrap_or_else(|| panic!("{line}")).to_owned();
+    assert!(node.out_line().starts_with("running east 1"));
+    assert_eq!(world.ask("east", "demo/tally/0", "add 40"), "40");
+    world.run(&["ask", "east", "demo/tally/0", "trap"]);
+    assert_eq!(world.ask("east", "demo/tally/0", "get"), "40");
+
+    let mut stream = TcpStream::connect(&address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    for number in [
+        "isorun_messages_accepted_total 3",
+        "isorun_messages_handled_total 2",
+        "isorun_dead_letters_total{reason=\"crashed\"} 1",
+        "isorun_dead_letters_total{reason=\"not-sent\"} 0",
+        "isorun_late_replies_total 0",
+        "isorun_component_restarts_total 1",
+        "isorun_components{state=\"running\"} 1",
+        "isorun_components{state=\"stopped\"} 0",
+    ] {
+        assert!(answer.lines().any(|line| line == number), "{number}: {answer}");
+    }
+    let away = world.run(&["up", &manifest, "--metrics", "0.0.0.0:0"]);
+    assert!(away.code == Some(2) && away.err.contains("--metrics: will not listen"), "{away:?}");
 }

@@ -8,6 +8,8 @@ use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::Runtime;
+use crate::actors::DeadLetterReason;
+use crate::actors::status::LivingNumbers;
 
 /// Where the buckets of `isorun_call_seconds` end, in seconds: from what a loopback takes to the default deadline.
 const SECONDS: [f64; 16] = [
@@ -61,13 +63,17 @@ impl Metrics {
         Ok(Self { handle })
     }
 
-    /// All numbers in Prometheus' text format: those of the process, and of the instances that `runtime` has under names.
+    /// All numbers in Prometheus' text format: those of the process, of the instances that `runtime` has under names, and of
+    /// the components that live there.
     #[must_use]
     pub fn render(&self, runtime: &Runtime) -> String {
         let mut text = self.handle.render();
         let named = runtime.shared.registry.handles();
         let counts: Vec<_> = named.iter().map(|(name, handle)| (name.as_str(), handle.counts())).collect();
         write_instances(&mut text, &counts);
+        if let Some(living) = runtime.shared.registry.living() {
+            write_living(&mut text, &living.numbers());
+        }
         text
     }
 
@@ -138,6 +144,34 @@ fn write_instances(text: &mut String, instances: &[(&str, InstanceCounts)]) {
     each("generation", "gauge", "Stores that the instance has had", |counts| counts.generation);
     each("in_flight", "gauge", "Calls that run in the instance now", |counts| counts.in_flight as u64);
     each("queue_depth", "gauge", "Calls that wait for the instance now", |counts| counts.waiting as u64);
+}
+
+/// The numbers of components that live, all together: there may be many of them.
+fn write_living(text: &mut String, numbers: &LivingNumbers) {
+    let LivingNumbers { messages, dead_letters, restarts, states } = numbers;
+    let mut each = |name, help, samples: &[(&str, u64)], label| {
+        let kind = if label == Some("state") { "gauge" } else { "counter" };
+        line(text, format_args!("# HELP isorun_{name} {help}"));
+        line(text, format_args!("# TYPE isorun_{name} {kind}"));
+        for (value, count) in samples {
+            match label {
+                Some(label) => line(text, format_args!("isorun_{name}{{{label}=\"{value}\"}} {count}")),
+                None => line(text, format_args!("isorun_{name} {count}")),
+            }
+        }
+        text.push('\n');
+    };
+    each("messages_accepted_total", "Messages that mailboxes took", &[("", messages.accepted)], None);
+    each("messages_handled_total", "Messages that a component handled", &[("", messages.handled)], None);
+    each("messages_forwarded_total", "Messages taken for other nodes", &[("", messages.forwarded)], None);
+    each("late_replies_total", "Answers after their request had ended", &[("", messages.late_replies)], None);
+    each("component_restarts_total", "Times that components were started again", &[("", *restarts)], None);
+    let reasons = DeadLetterReason::ALL.map(|reason| (reason.to_string(), dead_letters.count(reason)));
+    let reasons = reasons.each_ref().map(|(reason, count)| (reason.as_str(), *count));
+    each("dead_letters_total", "Messages that did not come to their end", &reasons, Some("reason"));
+    let states: Vec<_> = states.iter().map(|(state, count)| (state.to_string(), *count)).collect();
+    let states: Vec<_> = states.iter().map(|(state, count)| (state.as_str(), *count)).collect();
+    each("components", "Components that there are now", &states, Some("state"));
 }
 
 fn write_kinds(text: &mut String, name: &str, instance: &str, kinds: &BTreeMap<&'static str, u64>) {

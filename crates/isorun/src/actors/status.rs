@@ -8,7 +8,7 @@ use isorun_core::{
     Bound, BoxFuture, CallContext, CallFailed, ComponentHealth, ComponentId, Delivery, Failure, FunctionIndex,
     HealthStatus, PeerIdentity, Reply,
 };
-use isorun_messaging::LifecycleState;
+use isorun_messaging::{DeadLetters, LifecycleState, MessagingStats};
 use isorun_system::LogLevel;
 use neopack::{Pack, Unpack};
 
@@ -47,6 +47,17 @@ pub struct ComponentStatus {
     pub last_exit: Option<String>,
 }
 
+/// What all components of a host have done together, for those who count.
+#[derive(Debug, Default)]
+pub(crate) struct LivingNumbers {
+    pub(crate) messages: MessagingStats,
+    pub(crate) dead_letters: DeadLetters,
+    /// How often any of those that are there was started again.
+    pub(crate) restarts: u64,
+    /// How many there are in each state.
+    pub(crate) states: Vec<(LifecycleState, u64)>,
+}
+
 /// What lives on a host, for those that look at it or send it messages.
 pub(crate) trait Living: Send + Sync {
     /// The mailboxes, as `caller` reaches them.
@@ -66,6 +77,9 @@ pub(crate) trait Living: Send + Sync {
 
     /// Whether there is such a component, or lines of one, that `caller` may know of.
     fn knows(&self, caller: &PeerIdentity, id: &ComponentId) -> bool;
+
+    /// The numbers of all components together.
+    fn numbers(&self) -> LivingNumbers;
 
     /// Messages to components that `caller` may know of, which did not come to their end.
     fn dead_letters(&self, caller: &PeerIdentity, after: Option<u64>, limit: u32) -> DeadLetterPage;

@@ -27,7 +27,7 @@ use super::kind::{Actor, ActorKind};
 use super::logs::{LogBuffer, LogEntry, LogPage, LogQuery};
 use super::now_ms;
 use super::options::ActorsOptions;
-use super::status::{ComponentStatus, Living};
+use super::status::{ComponentStatus, Living, LivingNumbers};
 use crate::{InstanceBuilder, InstantiateError, REFLECT_INSTANCE, RemoteEnd, Runtime};
 
 /// How long a component may take to say how it is, in milliseconds, where somebody looks.
@@ -565,6 +565,24 @@ impl Living for Shared {
 
     fn knows(&self, caller: &PeerIdentity, id: &ComponentId) -> bool {
         self.may_see(caller, id) && (self.system.component(id).is_some() || self.logs.has(id.as_str()))
+    }
+
+    fn numbers(&self) -> LivingNumbers {
+        let states = [
+            LifecycleState::Created,
+            LifecycleState::Starting,
+            LifecycleState::Running,
+            LifecycleState::Stopping,
+            LifecycleState::Stopped,
+        ];
+        let components = self.system.list();
+        let of = |state| components.iter().filter(|component| component.state() == state).count() as u64;
+        LivingNumbers {
+            messages: self.system.stats(),
+            dead_letters: self.system.dead_letters(),
+            restarts: components.iter().map(|component| u64::from(component.restarts())).sum(),
+            states: states.map(|state| (state, of(state))).into(),
+        }
     }
 
     fn dead_letters(&self, caller: &PeerIdentity, after: Option<u64>, limit: u32) -> DeadLetterPage {
