@@ -121,7 +121,8 @@ impl Peer {
         let channel = opened.and_then(|opened| opened.map_err(|error| not_sent(error.to_string())));
         let channel = channel.inspect_err(|_| observe::refused("dialled", "unreachable"))?;
         let connection = Connection::connect(now(), options.limits);
-        Self::start(channel, connection, options, ConnectionMeter::dialled(&transport.place())).await
+        let meter = ConnectionMeter::dialled(&transport.place());
+        Self::start(channel, connection, options, Refusals::dialled(), meter).await
     }
 
     /// Waits for the hello over a channel that came in.
@@ -132,16 +133,17 @@ impl Peer {
     /// [`Failure::NotSent`]: the other end did not say hello in time, or something else.
     pub async fn accept(channel: Box<dyn Channel>, options: PeerOptions) -> Result<Self, Failure> {
         let connection = Connection::accept(now(), options.limits);
-        Self::start(channel, connection, options, ConnectionMeter::accepted()).await
+        Self::start(channel, connection, options, Refusals::default(), ConnectionMeter::accepted()).await
     }
 
     async fn start(
         channel: Box<dyn Channel>,
         connection: Connection,
         options: PeerOptions,
+        refusals: Refusals,
         meter: ConnectionMeter,
     ) -> Result<Self, Failure> {
-        let Starting { peer, opened, driver: _ } = Self::begin(channel, connection, options, Arc::default(), meter);
+        let Starting { peer, opened, driver: _ } = Self::begin(channel, connection, options, Arc::new(refusals), meter);
         opened.await.unwrap_or_else(|_| Err(not_sent("the connection ended".to_owned())))?;
         Ok(peer)
     }

@@ -26,6 +26,8 @@ const SPAN_MS: u64 = 1_000;
 /// Reasons are names of ours, so there are never more than this crate knows.
 #[derive(Default)]
 pub(crate) struct Refusals {
+    /// Whether it is this end that asked for the connection.
+    dialled: bool,
     spans: Mutex<BTreeMap<&'static str, Span>>,
     held_back: Notify,
 }
@@ -37,6 +39,11 @@ struct Span {
 }
 
 impl Refusals {
+    /// The log of a connection that this end asked for.
+    pub(crate) fn dialled() -> Self {
+        Self { dialled: true, spans: Mutex::default(), held_back: Notify::default() }
+    }
+
     /// Notes that a request was declined.
     pub(crate) fn call(&self, peer: &PeerIdentity, failure: &Failure) {
         if let Failure::Refused(refusal) = failure {
@@ -49,6 +56,10 @@ impl Refusals {
         match error {
             // Its own words about what this end did.
             ProtocolError::Farewell(_) => tracing::debug!(%peer, %error, "closing the connection"),
+            // Nobody was refused: who was asked did not answer, which is the caller's to tell.
+            ProtocolError::NoHello { .. } if self.dialled => {
+                tracing::debug!(%peer, %error, "closing the connection");
+            }
             error => self.note(protocol_reason_of(error), peer, error),
         }
     }

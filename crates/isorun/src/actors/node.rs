@@ -103,7 +103,7 @@ impl RemoteNode {
         .await
     }
 
-    /// Sends a request and waits for its outcome, for `timeout_ms` milliseconds at most.
+    /// Sends a request and waits for its outcome, for `timeout_ms` milliseconds at most: the way there is part of them.
     pub async fn ask(
         &self,
         from: &ComponentId,
@@ -126,8 +126,10 @@ impl RemoteNode {
             timeout_ms: Some(timeout_ms),
             ..ComponentMessage::new(from.clone(), to.clone(), payload)
         };
-        if let Err(error) = self.deliver(message).await {
-            return RequestOutcome::Failed(error);
+        match tokio::time::timeout_at(until.into(), self.deliver(message)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return RequestOutcome::Failed(error),
+            Err(_) => return RequestOutcome::Failed(MessagingError::CorrelationTimeout),
         }
         match self.delivery.outcome(id, until).await {
             Ok(outcome) => outcome,
