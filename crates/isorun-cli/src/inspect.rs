@@ -41,7 +41,11 @@ pub async fn inspect(args: InspectArgs, terminal: &Terminal) -> Result<u8, Faile
         Target::Host(place) => {
             let instances = instances(&runtime, place, &time, &keys).await?;
             if instances.is_empty() {
-                terminal::note("nothing is served there, or nothing that this command may see");
+                terminal::note(&format!(
+                    "nothing is served there, or nothing that this command may see; `isorun ps {}` shows the \
+                    components of a node that `isorun up` runs",
+                    place.address
+                ));
             }
             terminal.result(|| table(&instances), || instances.iter().map(json::value).collect::<Value>())?;
             return Ok(exit::OK);

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use isorun::{
-    Balance, InstanceBuilder, LoadedComponent, OnFailure, Runtime, Wasi, WasiDir, WasiFeature, read_component,
+    Balance, InstanceBuilder, Ledger, LoadedComponent, OnFailure, Runtime, Wasi, WasiDir, WasiFeature, read_component,
 };
 
 use crate::args::{AttemptsArg, BalanceArg, BudgetArgs, GrantArgs, Links, OnFailureArg};
@@ -22,6 +22,17 @@ pub fn component(runtime: &Runtime, file: &Path) -> Result<LoadedComponent, Fail
     let bytes = read_component(file).map_err(unread)?;
     runtime.load(bytes).map_err(|error| Failed::load(file, &error))
 }
+
+/// The failure of a command that is not for components that live and take messages, where this is one.
+pub fn or_up(ledger: &Ledger, failed: Failed) -> Failed {
+    let lives = |name: &str| name.starts_with("isorun:actor/component-lifecycle@");
+    match ledger.exports.iter().any(|export| export.name.as_deref().is_some_and(lives)) {
+        true => failed.hint(UP),
+        false => failed,
+    }
+}
+
+const UP: &str = "it lives and takes messages: `isorun up FILE.toml` runs it, as a [[component]] of that manifest";
 
 /// What is described on the command line, but for its name.
 pub async fn described(

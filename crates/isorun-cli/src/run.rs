@@ -26,7 +26,7 @@ pub async fn run(args: RunArgs, terminal: &Terminal, compiling: &Compiling) -> R
     let ledger = component.ledger();
     let call = match &args.invoke {
         Some(text) => Call::parse(ledger, "--invoke", text)?,
-        None => command(ledger, &args.component)?,
+        None => command(ledger, &args.component).map_err(|failed| load::or_up(ledger, failed))?,
     };
     let name = load::name_of(&args.component);
     let wasi = wasi(&args);
@@ -39,7 +39,7 @@ pub async fn run(args: RunArgs, terminal: &Terminal, compiling: &Compiling) -> R
         InstantiateError::Start(StartError::Start { fault, .. }) if unseen && gave_up(fault) => {
             Failed::start(&error).hint(UNSEEN)
         }
-        _ => Failed::start(&error),
+        _ => load::or_up(ledger, Failed::start(&error)),
     })?;
     tracing::info!(instance = instance.name(), function = call.name, "calling");
     let deadline_ms = args.budget.timeout.unwrap_or(DEADLINE_MS_DEFAULT);

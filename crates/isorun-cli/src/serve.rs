@@ -98,7 +98,8 @@ async fn listening(
         exported(allow, component.ledger())?;
     }
     let what = format!("compiling {}", args.component.display());
-    let instance = terminal::while_slow(&what, builder.instantiate()).await.map_err(|error| Failed::start(&error))?;
+    let instance = terminal::while_slow(&what, builder.instantiate()).await;
+    let instance = instance.map_err(|error| load::or_up(component.ledger(), Failed::start(&error)))?;
 
     let announcement = nats::announcement(&component, &instance);
     let (listener, address) = args.listen.listen(&keys, &name, announcement).await?;
