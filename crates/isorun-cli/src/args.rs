@@ -578,21 +578,23 @@ pub struct LogsArgs {
 }
 
 /// What is said to a component.
+///
+/// The node may be left out, and it goes first: which word is which is known once all are there.
 #[derive(Debug, Args)]
 pub struct MessageArgs {
-    /// The node: its name on this machine, or where it listens
-    #[arg(value_name = "NODE|PLACE")]
-    pub node: NodeArg,
-
     /// The component, as namespace/name/instance
-    #[arg(value_name = "COMPONENT")]
-    pub component: ComponentId,
+    #[arg(value_name = "COMPONENT", index = 1)]
+    pub first: String,
 
-    /// The payload
-    #[arg(value_name = "TEXT", allow_hyphen_values = true)]
-    pub text: String,
+    /// The payload; with - the bytes of standard input
+    #[arg(value_name = "TEXT|-", index = 2, allow_hyphen_values = true)]
+    pub second: String,
 
-    /// What the payload is [default: text/plain]
+    /// Before both: the node, by its name on this machine or where it listens [default: the one of this machine]
+    #[arg(value_name = "NODE|PLACE", index = 3, allow_hyphen_values = true)]
+    pub third: Option<String>,
+
+    /// What the payload is [default: text/plain, or none of standard input]
     #[arg(long = "type", value_name = "TYPE")]
     pub content_type: Option<String>,
 
@@ -608,7 +610,7 @@ pub struct MessageArgs {
 ///
 /// Ends with 0 once it is in the component's mailbox; what becomes of it there is not told. Prints nothing.
 #[derive(Debug, Args)]
-#[command(after_help = help::SEND)]
+#[command(after_help = help::SEND, override_usage = "isorun send [OPTIONS] [NODE|PLACE] <COMPONENT> <TEXT|->")]
 pub struct SendArgs {
     #[command(flatten)]
     pub message: MessageArgs,
@@ -619,7 +621,7 @@ pub struct SendArgs {
 /// Text on one line, with what a terminal would obey escaped, and bytes that are no text in hexadecimal; with `-o json`
 /// {"ok": null, or {"text" or "hex": .., "content_type": ..}}.
 #[derive(Debug, Args)]
-#[command(after_help = help::ASK)]
+#[command(after_help = help::ASK, override_usage = "isorun ask [OPTIONS] [NODE|PLACE] <COMPONENT> <TEXT|->")]
 pub struct AskArgs {
     #[command(flatten)]
     pub message: MessageArgs,
@@ -628,9 +630,13 @@ pub struct AskArgs {
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::milliseconds)]
     pub timeout: u64,
 
-    /// Writes the bytes of the answer as they are
+    /// Writes the bytes of the answer as they are; to a terminal only if they are text
     #[arg(long)]
     pub raw: bool,
+
+    /// With --raw, writes to a terminal whatever they are
+    #[arg(long, requires = "raw")]
+    pub force: bool,
 }
 
 /// Prints a script that completes isorun's command lines in a shell

@@ -5,18 +5,18 @@ use serde_json::{Value, json};
 
 use crate::call::Time;
 use crate::exit::{self, Failed};
-use crate::look::{WIDTH, cut, time};
+use crate::look::time;
 use crate::node::Asked;
-use crate::terminal::{self, Terminal};
+use crate::terminal::{self, Terminal, cut};
 
-/// Signs of an id that are shown.
+/// Signs of an id that are shown where a terminal has no room for all.
 const ID_WIDTH: usize = 18;
 
 /// Lists the last of them.
 pub async fn list(asked: &Asked, time: &Time, terminal: &Terminal) -> Result<u8, Failed> {
     let found = time.of(asked.node.dead_letters(None, DEAD_LETTERS_PAGE_MAX)).await;
-    let page = found.map_err(|failure| Failed::describe(&asked.name, &failure))?;
-    terminal.result(|| table(&page.letters), || json_page(&page))?;
+    let page = found.map_err(|failure| asked.failed(&failure))?;
+    terminal.result(|| table(&page.letters, terminal::width()), || json_page(&page))?;
     if page.counts.is_empty() {
         terminal::note("all messages that were taken came to their end, or this command may not see the others");
     }
@@ -40,10 +40,21 @@ pub async fn remark(asked: &Asked, time: &Time) {
     terminal::note(&format!("{were} not delivered, or not handled to the end: {more}"));
 }
 
-fn table(letters: &[DeadLetter]) -> String {
+/// The messages, a line each; on a terminal of `width` columns no line is longer.
+fn table(letters: &[DeadLetter], width: Option<usize>) -> String {
     if letters.is_empty() {
         return String::new();
     }
+    let whole = rows(letters, usize::MAX);
+    match width {
+        Some(width) if whole.lines().any(|line| line.chars().count() > width) => {
+            rows(letters, ID_WIDTH).lines().map(|line| cut(line, width)).collect::<Vec<_>>().join("\n")
+        }
+        _ => whole,
+    }
+}
+
+fn rows(letters: &[DeadLetter], id_width: usize) -> String {
     let row = |letter: &DeadLetter| {
         let at = time(letter.timestamp_ms);
         // The day and the time of day; all of it is in the JSON.
@@ -51,8 +62,8 @@ fn table(letters: &[DeadLetter]) -> String {
         let arrived = if letter.reason.may_have_arrived() { "maybe" } else { "no" };
         vec![
             at,
-            cut(letter.sender.as_str(), ID_WIDTH),
-            cut(letter.recipient.as_str(), ID_WIDTH),
+            cut(letter.sender.as_str(), id_width),
+            cut(letter.recipient.as_str(), id_width),
             letter.bytes.to_string(),
             letter.reason.to_string(),
             arrived.to_owned(),
@@ -61,7 +72,7 @@ fn table(letters: &[DeadLetter]) -> String {
     let titles = ["WHEN (UTC)", "FROM", "TO", "BYTES", "REASON", "ARRIVED"];
     let mut rows = vec![titles.map(str::to_owned).to_vec()];
     rows.extend(letters.iter().map(row));
-    terminal::columns(&rows).lines().map(|line| cut(line, WIDTH)).collect::<Vec<_>>().join("\n")
+    terminal::columns(&rows)
 }
 
 fn json_page(page: &DeadLetterPage) -> Value {
@@ -95,9 +106,11 @@ mod tests {
         let id = || ComponentId::new(&long, &long, &long);
         let mut letter = DeadLetter::new(id(), id(), DeadLetterReason::NotSent);
         (letter.bytes, letter.timestamp_ms) = (1 << 20, u64::MAX >> 20);
-        let shown = table(&[letter]);
+        let shown = table(std::slice::from_ref(&letter), Some(80));
         let lines: Vec<&str> = shown.lines().collect();
-        assert!(lines.len() == 2 && lines.iter().all(|line| line.chars().count() <= WIDTH), "{shown}");
+        assert!(lines.len() == 2 && lines.iter().all(|line| line.chars().count() <= 80), "{shown}");
         assert!(lines[1].ends_with("1048576  not-sent  no"), "{shown}");
+        let whole = table(&[letter], None);
+        assert!(whole.contains(id().as_str()), "nothing is cut where no terminal is: {whole}");
     }
 }

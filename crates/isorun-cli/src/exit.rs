@@ -29,27 +29,32 @@ pub const INTERRUPTED: u8 = 130;
 /// SIGTERM, or SIGHUP.
 pub const TERMINATED: u8 = 143;
 
-/// The end of `--help`; a macro, so that it can be a part of other texts.
+/// The end of `--help`; a macro, so that it can be a part of other texts. With lines, those are the codes of the command.
 macro_rules! exit_codes {
     () => {
-        "\
-Exit codes:
-    0  it went well: ok, or a plain value
-    N  the guest ended itself with code N
-    1  an err result, or any failure that is not listed here
-       (its kind is in the text)
-    2  usage: the command line is wrong, or asks for a call that the component
-       does not offer
-    3  link error: an import that nobody linked, or a link that does not hold,
-       such as one to a file that is not there
-  124  deadline: the time of --timeout, or of the instance's own budget, ran out
-  130  interrupted by SIGINT (143 by SIGTERM or SIGHUP)
-  134  trap in the guest, or in a call that it could not do without
-
+        exit_codes!(
+            "   0  it went well: ok, or a plain value"
+            "   N  the guest ended itself with code N"
+            "   1  an err result, or any failure that is not listed here"
+            "      (its kind is in the text)"
+            "   2  usage: the command line is wrong, or asks for a call that the component"
+            "      does not offer"
+            "   3  link error: an import that nobody linked, or a link that does not hold,"
+            "      such as one to a file that is not there"
+            " 124  deadline: the time of --timeout, or of the instance's own budget, ran out"
+            " 130  interrupted by SIGINT (143 by SIGTERM or SIGHUP)"
+            " 134  trap in the guest, or in a call that it could not do without"
+        )
+    };
+    ($($line:literal)+) => {
+        concat!(
+            "Exit codes:\n", $(" ", $line, "\n",)+
+            "
 Environment:
   ISORUN_LOG  what is logged to standard error: warn (the default), info, debug,
               target=level,..
   NO_COLOR    no colours, if it is set to anything"
+        )
     };
 }
 pub(crate) use exit_codes;

@@ -119,6 +119,9 @@ macro_rules! examples {
     ($($line:literal)+) => {
         concat!("Examples:\n", $("  ", $line, "\n",)+ "\n", exit_codes!())
     };
+    ($($line:literal)+ ; codes $($code:literal)+) => {
+        concat!("Examples:\n", $("  ", $line, "\n",)+ "\n", exit_codes!($($code)+))
+    };
     ($($line:literal)+ ; pipe) => {
         concat!("Examples:\n", $("  ", $line, "\n",)+ "\n", piped!(), "\n\n", exit_codes!())
     };
@@ -219,6 +222,12 @@ pub const CERT: &str = examples! {
 pub const UP: &str = examples! {
     "isorun up node.toml"
     "isorun up node.toml --check"
+    ; codes
+    "   0  a signal ended it and all has stopped; with --check: it can run"
+    "   1  a supervisor gave up, or any failure that is not listed here"
+    "   2  usage: the command line or the manifest is wrong"
+    "   3  link error: a component's import that nothing satisfies"
+    " 130  a second signal, SIGINT, before all had stopped (143: SIGTERM or SIGHUP)"
 };
 
 pub const PS: &str = examples! {
@@ -226,21 +235,50 @@ pub const PS: &str = examples! {
     "isorun ps east -o json"
     "isorun ps tcp://127.0.0.1:7100 --health"
     "isorun ps east --dead-letters"
+    ; codes
+    "   0  it is listed"
+    "   1  the node is not reached, refuses, or any failure that is not listed here"
+    "   2  usage: the command line is wrong, or no such node runs on this machine"
+    " 124  deadline: the node did not answer in the time of --timeout"
+    " 130  interrupted by SIGINT (143 by SIGTERM or SIGHUP)"
 };
 
 pub const LOGS: &str = examples! {
     "isorun logs"
     "isorun logs east demo/tally/0 -n 10"
+    ; codes
+    "   0  it is shown"
+    "   1  the node is not reached, refuses, or ended while --follow waited for more"
+    "   2  usage: the command line is wrong, or no such node runs on this machine"
+    " 124  deadline: the node did not answer in time"
+    " 130  interrupted by SIGINT (143 by SIGTERM or SIGHUP): the end of --follow"
 };
 
 pub const SEND: &str = examples! {
     "isorun send east demo/tally/0 'add 1'"
     "isorun send tcp://127.0.0.1:7100 demo/tally/0 'add 1'"
+    "isorun send demo/tally/0 - < in"
+    ; codes
+    "   0  it is in the component's mailbox"
+    "   1  it is not, or nobody knows (its kind is in the text)"
+    "   2  usage: the command line is wrong, or no such node runs on this machine"
+    " 124  deadline: the node did not answer in time"
+    " 130  interrupted by SIGINT (143 by SIGTERM or SIGHUP)"
 };
 
 pub const ASK: &str = examples! {
     "isorun ask east demo/tally/0 get --timeout 60s"
-    "isorun ask east demo/tally/0 get -o json"
+    "isorun ask demo/tally/0 get -o json"
+    "isorun ask east demo/tally/0 get --raw > answer"
+    ; codes
+    "   0  it answered, or has handled it and has no answer"
+    "   1  it refused, or any failure that is not listed here (its kind is in the"
+    "      text)"
+    "   2  usage: the command line is wrong, or no such node runs on this machine"
+    " 124  deadline: no answer came in the time of --timeout, or the component ran"
+    "      out of its own"
+    " 130  interrupted by SIGINT (143 by SIGTERM or SIGHUP)"
+    " 134  trap in the component"
 };
 
 pub const DEMO: &str = examples! {

@@ -1,7 +1,7 @@
 //! `isorun ps` and `isorun logs`: what lives on a node, and what it says.
 
 use isorun::actors::{ComponentStatus, LogEntry, LogQuery};
-use isorun::{ComponentHealth, Failure, LogLevel, Refusal};
+use isorun::{Failure, LogLevel, Refusal};
 use serde_json::{Value, json};
 
 use crate::args::{LogsArgs, PsArgs};
@@ -10,7 +10,7 @@ use crate::dead;
 use crate::exit::{self, Failed};
 use crate::keys::Keys;
 use crate::node::Asked;
-use crate::terminal::{self, Terminal};
+use crate::terminal::{self, Terminal, cut};
 
 /// Lists the components of a node.
 pub async fn ps(args: PsArgs, terminal: &Terminal) -> Result<u8, Failed> {
@@ -20,11 +20,12 @@ pub async fn ps(args: PsArgs, terminal: &Terminal) -> Result<u8, Failed> {
         return dead::list(&asked, &time, terminal).await;
     }
     let found = time.of(asked.node.components(args.health)).await;
-    let components = found.map_err(|failure| Failed::describe(&asked.name, &failure))?;
+    let components = found.map_err(|failure| asked.failed(&failure))?;
     if components.is_empty() {
         terminal::note("nothing lives there, or nothing that this command may see");
     }
-    terminal.result(|| table(&components, args.health), || components.iter().map(status).collect())?;
+    let lines: Vec<Line> = components.iter().map(Line::from).collect();
+    terminal.result(|| table(&lines, args.health, terminal::width()), || components.iter().map(status).collect())?;
     dead::remark(&asked, &time).await;
     Ok(exit::OK)
 }
@@ -36,7 +37,11 @@ pub async fn logs(args: LogsArgs, terminal: &Terminal) -> Result<u8, Failed> {
     loop {
         let page = asked.node.logs(&query).await.map_err(|failure| match failure {
             Failure::Refused(Refusal::BadArguments { detail }) => Failed::new(exit::FAILED, detail).kind("refused"),
-            failure => Failed::describe(&asked.name, &failure),
+            // It was there a moment ago.
+            Failure::NotSent { .. } | Failure::Unknown { .. } | Failure::Cancelled if query.after.is_some() => {
+                Failed::new(exit::FAILED, format!("{} ended, or the way there", asked.name)).kind("ended")
+            }
+            failure => asked.failed(&failure),
         })?;
         if page.forgotten > 0 {
             terminal::note(&format!(
@@ -57,49 +62,73 @@ pub async fn logs(args: LogsArgs, terminal: &Terminal) -> Result<u8, Failed> {
 /// How long one look waits for a line, in milliseconds.
 const FOLLOW_MS: u32 = 20_000;
 
-/// Columns of a terminal that tables fit into.
-pub const WIDTH: usize = 80;
-/// Signs of an id that are shown.
+/// Signs of an id that are shown where a terminal has no room for all.
 const ID_WIDTH: usize = 32;
 
-fn table(components: &[ComponentStatus], with_health: bool) -> String {
-    let mut titles = vec!["COMPONENT", "STATE", "RESTARTS", "QUEUED", "MEMORY"];
-    if with_health {
-        titles.push("HEALTH");
-    }
-    titles.push("LAST EXIT");
-    let row = |component: &ComponentStatus| {
-        let mut row = vec![
-            cut(component.id.as_str(), ID_WIDTH),
-            component.state.to_string(),
-            component.restarts.to_string(),
-            component.queued_messages.to_string(),
-            size(component.memory_bytes),
-        ];
-        if with_health {
-            row.push(component.health.as_ref().map_or_else(|| "-".into(), health));
+/// A component as a line shows it.
+struct Line {
+    id: String,
+    /// State, restarts, messages that wait, memory.
+    middle: [String; 4],
+    health: String,
+    reason: Option<String>,
+    last_exit: String,
+}
+
+impl From<&ComponentStatus> for Line {
+    fn from(component: &ComponentStatus) -> Self {
+        let health = component.health.as_ref();
+        Self {
+            id: component.id.to_string(),
+            middle: [
+                component.state.to_string(),
+                component.restarts.to_string(),
+                component.queued_messages.to_string(),
+                size(component.memory_bytes),
+            ],
+            health: health.map_or_else(|| "-".into(), |health| health.status.to_string()),
+            reason: health.and_then(|health| health.reason.as_deref()).map(terminal::one_line),
+            last_exit: component.last_exit.as_deref().map_or_else(|| "-".into(), last_exit),
         }
-        row.push(component.last_exit.as_deref().map_or_else(|| "-".into(), terminal::one_line));
-        row
-    };
-    let mut rows: Vec<Vec<String>> = vec![titles.into_iter().map(str::to_owned).collect()];
-    rows.extend(components.iter().map(row));
-    terminal::columns(&rows).lines().map(|line| cut(line, WIDTH)).collect::<Vec<_>>().join("\n")
-}
-
-fn health(health: &ComponentHealth) -> String {
-    match &health.reason {
-        Some(reason) => format!("{}: {}", health.status, cut(&terminal::one_line(reason), ID_WIDTH)),
-        None => health.status.to_string(),
     }
 }
 
-/// The text, with a mark for what has no room.
-pub fn cut(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
-        return text.to_owned();
+/// The components, a line each; on a terminal of `width` columns no line is longer.
+fn table(lines: &[Line], with_health: bool, width: Option<usize>) -> String {
+    let whole = terminal::columns(&rows(lines, with_health, usize::MAX, true));
+    let Some(width) = width else { return whole };
+    if whole.lines().all(|line| line.chars().count() <= width) {
+        return whole;
     }
-    text.chars().take(width - 1).chain(['…']).collect()
+    // Where there is no room for two long texts beside each other, why a component is not well gets a line of its own.
+    let narrow = terminal::columns(&rows(lines, with_health, ID_WIDTH, false));
+    let mut rows = narrow.lines();
+    let mut shown: Vec<String> = rows.next().map(|titles| cut(titles, width)).into_iter().collect();
+    for (row, line) in rows.zip(lines) {
+        shown.push(cut(row, width));
+        shown.extend(line.reason.iter().map(|reason| cut(&format!("  {reason}"), width)));
+    }
+    shown.join("\n")
+}
+
+fn rows(lines: &[Line], with_health: bool, id_width: usize, with_reasons: bool) -> Vec<Vec<String>> {
+    let health = with_health.then(|| "HEALTH".to_owned());
+    let titles = ["COMPONENT", "STATE", "RESTARTS", "QUEUED", "MEMORY"].map(str::to_owned);
+    let mut rows = vec![titles.into_iter().chain(health).chain(["LAST EXIT".to_owned()]).collect()];
+    rows.extend(lines.iter().map(|line| {
+        let health = with_health.then(|| match &line.reason {
+            Some(reason) if with_reasons => format!("{}: {reason}", line.health),
+            _ => line.health.clone(),
+        });
+        let first = std::iter::once(cut(&line.id, id_width)).chain(line.middle.iter().cloned());
+        first.chain(health).chain([line.last_exit.clone()]).collect()
+    }));
+    rows
+}
+
+/// How it ended, without the word that all ends begin with that are not shown otherwise.
+fn last_exit(text: &str) -> String {
+    terminal::one_line(text.strip_prefix("failed: ").unwrap_or(text))
 }
 
 /// Bytes for the eye.
@@ -190,6 +219,32 @@ mod tests {
         assert_eq!(time(951_868_799_999), "2000-02-29T23:59:59.999Z");
         assert_eq!(time(4_107_542_400_000), "2100-03-01T00:00:00.000Z");
         assert!(time(u64::MAX).ends_with('Z'));
+    }
+
+    fn shown(id: &str, reason: Option<&str>, exit: &str) -> Line {
+        let middle = ["running", "1", "0", "1024 KiB"].map(str::to_owned);
+        let health = if reason.is_some() { "unhealthy" } else { "healthy" }.to_owned();
+        Line { id: id.into(), middle, health, reason: reason.map(str::to_owned), last_exit: last_exit(exit) }
+    }
+
+    #[test]
+    fn a_table_is_as_wide_as_its_terminal_and_whole_in_a_pipe() {
+        let long = format!("demo/{}/0", "a".repeat(50));
+        let trap = "failed: `handle-message`: trap: wasm `unreachable` instruction executed";
+        let all = [shown(&long, Some("its disk is full"), trap), shown("demo/b/0", None, "-")];
+        let whole = table(&all, true, None);
+        assert!(whole.contains(&long) && whole.contains("  unhealthy: its disk is full  `handle-message`: trap: wasm"));
+        assert!(whole.ends_with("  -") && whole.lines().count() == 3, "{whole}");
+        assert_eq!(table(&all, true, Some(500)), whole);
+        for width in [1, 40, 50, 80, 120] {
+            let shown = table(&all, true, Some(width));
+            assert!(shown.lines().all(|line| line.chars().count() <= width), "{shown}");
+            assert_eq!(shown.lines().count(), 4, "{shown}");
+        }
+        let shown = table(&all, true, Some(100));
+        let lines: Vec<_> = shown.lines().collect();
+        assert!(lines[0].ends_with("  HEALTH     LAST EXIT") && lines[2] == "  its disk is full", "{shown}");
+        assert!(lines[1].contains("…") && lines[1].contains("  unhealthy  `handle-message`:"), "{shown}");
     }
 
     #[test]

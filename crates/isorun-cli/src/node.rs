@@ -5,10 +5,10 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use isorun::actors::RemoteNode;
-use isorun::{ComponentId, Transport};
+use isorun::{ComponentId, Failure, Transport};
 
 use crate::address::{Address, PeerPlace};
-use crate::exit::Failed;
+use crate::exit::{DEADLINE, FAILED, Failed};
 use crate::keys::Keys;
 use crate::load;
 
@@ -70,6 +70,12 @@ impl FromStr for NodeArg {
     }
 }
 
+/// Whether a message or call was not sent since the other end kept silent for too long, as `isorun-rpc` and `isorun` word
+/// it.
+pub fn is_late(cause: &str) -> bool {
+    ["no hello within ", "no connection within ", "did not answer in time"].iter().any(|words| cause.contains(words))
+}
+
 /// A node that is to be asked, and what it is called in messages.
 pub struct Asked {
     pub node: RemoteNode,
@@ -88,6 +94,43 @@ impl Asked {
             Some(NodeArg::Named(name)) => Self::here(&runtime, name),
             None => Self::here(&runtime, &Self::only()?),
         }
+    }
+
+    /// Where that is, in a sentence.
+    pub fn at(&self) -> String {
+        if self.name.starts_with("node ") { format!("on {}", self.name) } else { format!("at {}", self.name) }
+    }
+
+    /// Why it gives no answer.
+    pub fn failed(&self, failure: &Failure) -> Failed {
+        match failure {
+            Failure::NotSent { cause } => self.unreached(cause).or_else(|| {
+                is_late(cause).then(|| Failed::new(DEADLINE, format!("{} does not answer: {cause}", self.name)))
+            }),
+            // What helps is the command's to say.
+            Failure::Deadline { .. } => {
+                Some(Failed::new(DEADLINE, format!("{} does not answer: {failure}", self.name)))
+            }
+            _ => None,
+        }
+        .unwrap_or_else(|| Failed::describe(&self.name, failure))
+    }
+
+    /// The failure for that cause, where it is that no node runs there.
+    pub fn unreached(&self, cause: &str) -> Option<Failed> {
+        let cause = cause.strip_prefix("not sent: ").unwrap_or(cause);
+        let scheme = cause.strip_prefix("cannot reach ")?.split(':').next()?;
+        // Behind a NATS server nobody may be for reasons of its own, and who has to do with keys did answer.
+        let nobody = cause.contains("onnection refused") || (scheme == "unix" && cause.contains("o such file"));
+        if scheme.starts_with("nats") || !nobody {
+            return None;
+        }
+        Some(match self.name.strip_prefix("node ") {
+            Some(name) => Failed::usage(format!("node `{name}` does not run")).hint("`isorun up FILE` starts it"),
+            None => Failed::new(FAILED, format!("no node listens there: {cause}"))
+                .kind("not-sent")
+                .hint("`isorun up FILE` starts one; its manifest says `listen`"),
+        })
     }
 
     #[cfg(unix)]

@@ -125,6 +125,27 @@ pub fn columns(rows: &[impl AsRef<[String]>]) -> String {
     rows.iter().map(|row| line(row.as_ref())).collect::<Vec<_>>().join("\n")
 }
 
+/// The text, with a mark for what has no room.
+pub fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// Columns of the terminal that standard output is; `None` where it is none, and lines may be as long as they are.
+pub fn width() -> Option<usize> {
+    if !io::stdout().is_terminal() {
+        return None;
+    }
+    let asked = terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0));
+    let told = || std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    Some(asked.or_else(told).filter(|width| *width > 0).unwrap_or(WIDTH_DEFAULT))
+}
+
+/// Columns of a terminal that does not say how many it has.
+const WIDTH_DEFAULT: usize = 80;
+
 /// A line about a result, whoever reads it.
 pub fn note(line: &str) {
     // Where standard error is gone there is nobody to tell.
