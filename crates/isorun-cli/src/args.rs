@@ -222,8 +222,8 @@ pub struct CallArgs {
 /// two other shapes, of offsets and of pointers; --explain says which was found. Several nodes are a chain: each takes what
 /// the one before it gave, and all of them work at once.
 ///
-/// A node takes its input whole. Unless said otherwise that is all of standard input, up to 20 MiB, in one call; what is
-/// longer, or should come out before its end, is cut by --chunk, --lines or --frames, and each piece is one call of each
+/// A node takes its input whole. Unless said otherwise that is all of standard input, up to 20 MiB less 64 bytes, in one call;
+/// what is longer, or should come out before its end, is cut by --chunk, --lines or --frames, and each piece is one call of each
 /// node. Pieces stay in order. What came before a piece that fails has been written; nothing of it or after it is.
 #[derive(Debug, Args)]
 #[command(after_help = help::PIPE)]
@@ -252,6 +252,12 @@ pub struct PipeArgs {
     #[arg(long)]
     pub explain: bool,
 
+    /// Writes to a terminal even what is no text
+    ///
+    /// Unless this is given, a terminal gets text alone: anything else may change how it works from then on.
+    #[arg(long)]
+    pub force: bool,
+
     #[command(flatten)]
     pub cut: CutArgs,
     #[command(flatten)]
@@ -265,7 +271,7 @@ pub struct PipeArgs {
 #[command(next_help_heading = "Pieces")]
 #[group(multiple = false)]
 pub struct CutArgs {
-    /// Cuts standard input every SIZE bytes, up to 20 MiB, like 1MiB; what the pieces become is written in one
+    /// Cuts standard input every SIZE bytes, up to 20 MiB less 64 bytes, like 1MiB; what the pieces become is written in one
     ///
     /// For nodes to which it makes no difference where their input is cut, and for formats whose parts can stand one
     /// after the other, as run-length encoding's or gzip's.
@@ -305,8 +311,16 @@ impl CutArgs {
 
 fn chunk(text: &str) -> Result<usize, String> {
     let bytes = usize::try_from(units::bytes(text)?).ok().filter(|bytes| (1..=INPUT_BYTES_MAX).contains(bytes));
-    bytes.ok_or_else(|| format!("`{text}` is no size of a piece: 1 to {INPUT_BYTES_MAX} bytes, like 1MiB"))
+    bytes.ok_or_else(|| {
+        format!("a piece has 1 byte to {INPUT_SIZE_MAX} ({INPUT_BYTES_MAX} bytes), which `{text}` is not; write one like 1MiB")
+    })
 }
+
+/// What a node takes at most, in words: what travels in one call, less what it travels in.
+pub const INPUT_SIZE_MAX: &str = "20 MiB less 64 bytes";
+
+// The words are right.
+const _: () = assert!(INPUT_BYTES_MAX == (20 << 20) - 64);
 
 /// Shows what a component imports and exports, or what an instance or a host offers
 ///

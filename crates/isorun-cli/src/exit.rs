@@ -233,7 +233,10 @@ impl Failed {
                 "fuel" => failed(FAILED).kind("out-of-fuel").hint("`--fuel N` gives more"),
                 "max_memory_bytes" => failed(FAILED).kind("out-of-memory").hint("`--memory SIZE` gives more"),
                 "wall_ms" => Self::late(error),
-                _ => failed(FAILED).hint("smaller pieces give smaller outputs: `--chunk SIZE`"),
+                "output bytes" => failed(FAILED).hint(
+                    "smaller pieces give smaller outputs, where the format allows it: `--chunk SIZE` or `--lines`",
+                ),
+                _ => failed(FAILED),
             },
             E::Failed { failure, .. } => Self::failure(failure, error),
             _ => failed(FAILED),

@@ -4,6 +4,7 @@
 //! that a stream of any length takes the memory of its pieces. Who ends, drops its end of what is between: those before
 //! it stop, and those after it finish what they have.
 
+mod ends;
 mod progress;
 mod records;
 
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use isorun::nodes::{
     Choice, INPUT_BYTES_MAX, LoadedModule, NodeState, WasmArtifact, WasmProcessorFactory, WitNodeExecutor,
 };
-use isorun::{Runtime, WasiFeature};
+use isorun::{ReadError, Runtime, WasiFeature};
 use serde_json::json;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -24,17 +25,18 @@ use crate::args::{Cut, Output, PipeArgs};
 use crate::compiling::Compiling;
 use crate::exit::{self, FAILED, Failed};
 use crate::load;
-use crate::terminal::{Terminal, note, remark, while_slow};
+use crate::terminal::{Terminal, note, one_line, remark, while_slow};
 
 use progress::Progress;
 use records::{Record, Records};
 
 /// Streams standard input through the nodes.
 pub async fn pipe(args: PipeArgs, terminal: &Terminal, compiling: &Compiling) -> Result<u8, Failed> {
+    let cut = args.cut.cut();
+    let output = ends::Output::look(cut, args.force)?;
     let runtime = compiling.runtime()?;
     let stages = stages(&runtime, &args, terminal).await?;
-    let cut = args.cut.cut();
-    let progress = Arc::new(Progress::new(stages.iter().map(|stage| stage.name.clone())));
+    let progress = Arc::new(Progress::new(stages.iter().map(|stage| stage.place.clone()), ends::input_bytes()));
     if io::stdin().is_terminal() {
         remark("reading what is typed here; Ctrl-D ends it");
     }
@@ -48,8 +50,8 @@ pub async fn pipe(args: PipeArgs, terminal: &Terminal, compiling: &Compiling) ->
         let progress = progress.clone();
         tasks.spawn(async move { (at, stage.run(at, cut, from, &sender, &progress).await) });
     }
-    let output = progress.clone();
-    let writer = spawn_blocking(move || write(cut, receiver, &output));
+    let written = progress.clone();
+    let writer = spawn_blocking(move || write(cut, receiver, output, &written));
     progress.shown_while(end(reader, tasks, writer)).await
 }
 
@@ -82,6 +84,8 @@ async fn end(
 struct Stage {
     /// For messages: its file, and its place where there are several.
     name: String,
+    /// The same in a few letters.
+    place: String,
     node: WitNodeExecutor,
 }
 
@@ -105,6 +109,8 @@ async fn stages(runtime: &Runtime, args: &PipeArgs, terminal: &Terminal) -> Resu
             1 => format!("`{}`", file.display()),
             _ => format!("node {} of {count}, `{}`", at + 1, file.display()),
         };
+        let short = one_line(&file.file_name().unwrap_or(file.as_os_str()).display().to_string());
+        let place = if count == 1 { format!("`{short}`") } else { format!("{}/{count} `{short}`", at + 1) };
         let module = match loaded.iter().find(|(other, _)| *other == file) {
             Some((_, module)) => module.clone(),
             None => module(runtime, args, file)?,
@@ -117,14 +123,23 @@ async fn stages(runtime: &Runtime, args: &PipeArgs, terminal: &Terminal) -> Resu
         }
         let building = while_slow(&format!("compiling {}", file.display()), factory.build(&module)).await;
         let node = building.map_err(|error| Failed::node(&name, &error))?;
-        stages.push(Stage { name, node });
+        stages.push(Stage { name, place, node });
         loaded.push((file, module));
     }
     Ok(stages)
 }
 
 fn module(runtime: &Runtime, args: &PipeArgs, file: &Path) -> Result<LoadedModule, Failed> {
-    let unread = |error| Failed::unread(format!("cannot read `{}`: {error}", file.display()));
+    let unread = |error: ReadError| {
+        let failed = Failed::unread(format!("cannot read `{}`: {error}", file.display()));
+        match error {
+            ReadError::NotAFile { what } if what != "a folder" => failed.hint(
+                "a node is a regular file: write it to one first, like `COMMAND > node.wasm`; standard input is what \
+                 goes through the nodes",
+            ),
+            _ => failed,
+        }
+    };
     let name = || format!("`{}`", file.display());
     let mut artifact = WasmArtifact::read(file).map_err(unread)?;
     if args.componentize {
@@ -202,15 +217,17 @@ fn piece(name: &str, cut: Cut, record: &Record) -> String {
 
 /// Reads standard input to its end, or until nobody takes it.
 fn read(cut: Cut, to: &Sender, progress: &Progress) -> Result<(), Failed> {
-    let mut records = Records::new(BufReader::with_capacity(BUFFER_BYTES, io::stdin().lock()), cut);
+    let input = progress.counted(io::stdin().lock());
+    let mut records = Records::new(BufReader::with_capacity(BUFFER_BYTES, input), cut);
     let tokio = Handle::current();
-    while let Some(record) = records.next()? {
-        progress.read(record.bytes.len());
+    loop {
+        let reading = progress.reading();
+        let Some(record) = records.next()? else { return Ok(()) };
+        drop(reading);
         if tokio.block_on(to.send(record)).is_err() {
-            break;
+            return Ok(());
         }
     }
-    Ok(())
 }
 
 /// What became of the output.
@@ -221,11 +238,18 @@ enum Written {
 }
 
 /// Writes to standard output what comes.
-fn write(cut: Cut, mut from: mpsc::Receiver<Item>, progress: &Progress) -> Result<Written, Failed> {
+fn write(
+    cut: Cut,
+    mut from: mpsc::Receiver<Item>,
+    mut output: ends::Output,
+    progress: &Progress,
+) -> Result<Written, Failed> {
     let mut stdout = BufWriter::with_capacity(BUFFER_BYTES, io::stdout().lock());
     let mut next = from.blocking_recv();
     while let Some(Item { record, room }) = next {
         drop(room);
+        output.takes(&record.bytes)?;
+        let writing = progress.writing();
         let mut written = records::write(&mut stdout, cut, &record);
         progress.written(record.bytes.len());
         next = from.try_recv().ok();
@@ -233,6 +257,7 @@ fn write(cut: Cut, mut from: mpsc::Receiver<Item>, progress: &Progress) -> Resul
             // Somebody may wait for what is there.
             written = written.and_then(|()| stdout.flush());
         }
+        drop(writing);
         match written {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(Written::Unwanted),

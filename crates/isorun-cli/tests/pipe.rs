@@ -152,16 +152,61 @@ fn whoever_reads_may_go() {
 
 #[test]
 fn more_than_a_node_takes_is_to_be_cut() {
-    let input = vec![0; 20 << 20];
-    fed(&["pipe", &prebuilt("rle")], input).check(
+    const MOST: usize = (20 << 20) - 64;
+    let folder = Folder::new();
+    let nodes = folder.wat("nodes");
+    let same = ["pipe", &nodes, "--function", "same"];
+    fed(&same, vec![0; MOST]).check(0, &vec![0; MOST], &[]);
+    fed(&same, vec![0; MOST + 1]).check(
         1,
         b"",
-        &["more than a node takes at once, 20 MiB", "`--chunk 1MiB`"],
+        &["more than a node takes at once, 20 MiB less 64 bytes", "`--chunk 1MiB`"],
     );
-    for size in ["0", "21MiB", "1MB", "all"] {
+    fed(&[&same[..], &["--chunk", &MOST.to_string()]].concat(), vec![0; MOST + 1]).check(0, &vec![0; MOST + 1], &[]);
+    let line = [vec![b'a'; MOST + 1], b"\n".to_vec()].concat();
+    fed(&[&same[..], &["--lines"]].concat(), line).check(
+        1,
+        b"",
+        &["line 1, from byte 0 of standard input, has more than a node takes at once, 20 MiB less 64 bytes"],
+    );
+    for size in ["0", "20971457", "20MiB", "21MiB"] {
+        let words = ["--chunk", "a piece has 1 byte to 20 MiB less 64 bytes (20971456 bytes)", size];
+        isorun(&["pipe", &prebuilt("rle"), "--chunk", size]).check(2, "", &words);
+    }
+    for size in ["1MB", "all"] {
         isorun(&["pipe", &prebuilt("rle"), "--chunk", size]).check(2, "", &["--chunk"]);
     }
     isorun(&["pipe", &prebuilt("rle"), "--chunk", "1", "--lines"]).check(2, "", &["cannot be used with"]);
+}
+
+/// What was closed from the start is no reader that has gone.
+#[cfg(unix)]
+#[test]
+fn a_closed_output_is_a_failure_and_one_to_throw_away_is_not() {
+    let run = |to: &str| {
+        let line = format!("echo aab | \"$0\" pipe \"$1\" {to}");
+        let mut shell = Command::new("sh");
+        Running::of(shell.args(["-c", &line, env!("CARGO_BIN_EXE_isorun"), &prebuilt("rle")])).end()
+    };
+    run(">&-").check(1, "", &["error: standard output is closed", "`> FILE`", "`> /dev/null`"]);
+    run("> /dev/null").check(0, "", &[]);
+    #[cfg(target_os = "linux")]
+    run("> /dev/full").check(1, "", &["cannot write to standard output"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_node_is_a_file_and_nothing_that_is_read_once() {
+    let stdin = fed(&["pipe", "/dev/stdin"], std::fs::read(prebuilt("rle")).unwrap());
+    stdin.check(
+        1,
+        b"",
+        &["cannot read `/dev/stdin`: this is a pipe", "a node is a regular file: write it to one first"],
+    );
+    fed(&["pipe", "/dev/null"], b"").check(1, b"", &["this is a device", "`COMMAND > node.wasm`"]);
+    let folder = Folder::new();
+    let err = fed(&["pipe", folder.path().to_str().unwrap()], b"").err;
+    assert!(err.contains("this is a folder") && !err.contains("COMMAND"), "{err}");
 }
 
 #[test]
@@ -182,9 +227,12 @@ fn a_failure_says_which_node_it_was_and_which_piece() {
     // The guest's own words can't pass for isorun's, nor reach the terminal.
     second("refuse", &[]).check(1, b"", &["node 2 of 2", "`refuse` says: no:\\n\\u{1b}[2Jnot this\n"]);
     second("trap", &[]).check(134, b"", &["node 2 of 2", "`trap` trapped", "unreachable"]);
-    second("spin", &["--timeout", "100ms"]).check(124, b"", &["node 2 of 2", "--timeout TIME"]);
-    second("spin", &["--fuel", "1_000_000"]).check(1, b"", &["node 2 of 2", "--fuel N"]);
-    second("grow", &["--memory", "1MiB"]).check(1, b"", &["node 2 of 2", "--memory SIZE"]);
+    let late = ["node 2 of 2", "`spin` has used up its time, 100 ms\n", "--timeout TIME"];
+    second("spin", &["--timeout", "100ms"]).check(124, b"", &late);
+    let fuel = ["node 2 of 2", "`spin` has used up its fuel, 1000000 units\n", "--fuel N"];
+    second("spin", &["--fuel", "1_000_000"]).check(1, b"", &fuel);
+    let memory = ["node 2 of 2", "`grow` wants ", "iB of memory, and has 1 MiB\n", "--memory SIZE"];
+    second("grow", &["--memory", "1MiB"]).check(1, b"", &memory);
     let json = second("refuse", &["-o", "json"]);
     json.check(1, b"", &["{\"error\":{\"kind\":\"guest\",\"text\":\"node 2 of 2, "]);
     assert_eq!(json.err.lines().count(), 1);
@@ -274,6 +322,11 @@ fn a_core_module_is_a_node_once_it_is_wrapped() {
     fed(&["pipe", &rle_wasm, &core, "--componentize"], b"aab").check(0, &rle(b"aab"), &[]);
     let other = folder.file("other.wasm", wat::parse_str("(module (func (export \"run\")))").unwrap());
     fed(&["pipe", &other, "--componentize"], b"").check(1, b"", &["can't be made a component", "it exports run"]);
+    let logs = r#"(module (import "env" "log" (func)) (memory (export "memory") 1) (func (export "process")))"#;
+    let logs = folder.file("logs.wasm", wat::parse_str(logs).unwrap());
+    let words =
+        ["logs.wasm can't be made a component: it imports `log` of `env` (a function), and what is wrapped can"];
+    fed(&["pipe", &logs, "--componentize"], b"").check(1, b"", &words);
 }
 
 #[test]
@@ -283,6 +336,10 @@ fn what_a_node_imports_is_granted() {
     let random = folder.file("random.wasm", random);
     fed(&["pipe", &random], b"").check(3, b"", &["wasi:random/random@0.2.12", "grant it with `--wasi random`"]);
     fed(&["pipe", &random, "--wasi", "random"], b"same").check(0, b"same", &[]);
+    let clock = RANDOM.replace("random/random", "clocks/monotonic-clock").replace("get-random-u64", "now");
+    let clock = folder.file("clock.wasm", wat::parse_str(clock).unwrap());
+    fed(&["pipe", &clock, "--wasi", "random"], b"").check(3, b"", &["grant it with `--wasi clocks`"]);
+    fed(&["pipe", &clock, &clock, "--wasi", "clocks", "--lines"], b"a\nb").check(0, b"a\nb", &[]);
     // What a guest prints must not get among the bytes.
     fed(&["pipe", &random, "--wasi", "random,stdio"], b"").check(2, b"", &["--wasi stdio"]);
 }

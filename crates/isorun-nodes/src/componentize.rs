@@ -116,11 +116,7 @@ const WORLDS: [World; 4] = [
     },
     World {
         name: "helpers",
-        functions: &[
-            PROCESS_AT,
-            core("write-input", &[I32, I32, I32], &[]),
-            core("read-output", &[I32, I64], &[I32]),
-        ],
+        functions: &[PROCESS_AT, core("write-input", &[I32, I32, I32], &[]), core("read-output", &[I32, I64], &[I32])],
         allocates: true,
     },
     World {

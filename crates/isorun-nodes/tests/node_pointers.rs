@@ -54,8 +54,7 @@ async fn an_output_longer_than_any_may_be_is_told_where_memory_has_it() {
         on_one(&format!("{grow} (i64.store (local.get $at) (i64.const 25000000)) (return (call $ok (i32.const 8)))"));
     // It counts as allocated, and so is freed.
     let process = process.replace("(then ", "(then (drop (call $alloc (i32.const 8)))");
-    let expected =
-        "memory access failed: the output of process: 25000000 bytes at 0x8: an output has 20 MiB less 64 bytes at most";
+    let expected = "memory access failed: the output of process: 25000000 bytes at 0x8: an output has 20 MiB less 64 bytes at most";
     check(&pointers(&process), expected).await;
 }
 

@@ -4,7 +4,7 @@ use std::io::{self, BufRead, ErrorKind, Read, Write};
 
 use isorun::nodes::INPUT_BYTES_MAX;
 
-use crate::args::Cut;
+use crate::args::{Cut, INPUT_SIZE_MAX};
 use crate::exit::{FAILED, Failed};
 
 /// One input of the first node, or what has become of it so far.
@@ -86,8 +86,8 @@ impl<R: BufRead> Records<R> {
             return Err(Failed::new(
                 FAILED,
                 format!(
-                    "line {number}, from byte {at} of standard input, has more than {INPUT_BYTES_MAX} bytes, which a \
-                     node can't take at once"
+                    "line {number}, from byte {at} of standard input, has more than a node takes at once, \
+                     {INPUT_SIZE_MAX}"
                 ),
             ));
         }
@@ -112,7 +112,7 @@ impl<R: BufRead> Records<R> {
         };
         let length = u32::from_le_bytes(length) as usize;
         if length > INPUT_BYTES_MAX {
-            return Err(broken(format!("is said to have {length} bytes, and a node takes {INPUT_BYTES_MAX} at most"))
+            return Err(broken(format!("is said to have {length} bytes, and a node takes {INPUT_SIZE_MAX} at most"))
                 .hint("a frame is its length, 4 bytes little-endian, and then its bytes"));
         }
         let frame = self.exactly(length)?;
@@ -132,7 +132,7 @@ pub fn write(to: &mut impl Write, cut: Cut, record: &Record) -> io::Result<()> {
             if record.ended { to.write_all(b"\n") } else { Ok(()) }
         }
         Cut::Frames => {
-            // A node gives 20 MiB at most.
+            // A node gives 20 MiB less 64 bytes at most.
             let length = u32::try_from(record.bytes.len()).map_err(|_| io::Error::from(ErrorKind::FileTooLarge))?;
             to.write_all(&length.to_le_bytes())?;
             to.write_all(&record.bytes)
@@ -148,7 +148,7 @@ fn unread(error: &io::Error) -> Failed {
 const FRAME_HEAD_BYTES: usize = 4;
 
 const TOO_LARGE: &str = "\
-    standard input is more than a node takes at once, 20 MiB\n\
+    standard input is more than a node takes at once, 20 MiB less 64 bytes\n\
     `--chunk 1MiB` hands it over in pieces, for formats whose pieces can stand one after the other, `--lines` line by line";
 
 #[cfg(test)]
@@ -205,6 +205,7 @@ mod tests {
         check(Cut::Lines, b"a\n\nlong line\r\nlast", &[b"a", b"", b"long line\r", b"last"]);
         check(Cut::Lines, &[vec![7; INPUT_BYTES_MAX], b"\n".to_vec()].concat(), &[&vec![7; INPUT_BYTES_MAX]]);
         refused(Cut::Lines, &[b"a\n".to_vec(), vec![7; INPUT_BYTES_MAX + 1]].concat(), "line 2, from byte 2 of");
+        refused(Cut::Lines, &vec![7; INPUT_BYTES_MAX + 1], "more than a node takes at once, 20 MiB less 64 bytes");
     }
 
     #[test]
@@ -217,6 +218,13 @@ mod tests {
             "frame 2, from byte 6 of standard input, is cut off after 2 of the 4",
         );
         refused(Cut::Frames, b"\x02\0\0\0a", "is cut off after 1 of its 2 bytes");
-        refused(Cut::Frames, b"\xff\xff\xff\xff", "is said to have 4294967295 bytes");
+        refused(
+            Cut::Frames,
+            b"\xff\xff\xff\xff",
+            "is said to have 4294967295 bytes, and a node takes 20 MiB less 64 bytes",
+        );
+        let frame = |bytes: usize| [&(bytes as u32).to_le_bytes()[..], &vec![7; bytes]].concat();
+        check(Cut::Frames, &frame(INPUT_BYTES_MAX), &[&vec![7; INPUT_BYTES_MAX]]);
+        refused(Cut::Frames, &frame(INPUT_BYTES_MAX + 1), "is said to have 20971457 bytes");
     }
 }
