@@ -12,8 +12,8 @@ use isorun_core::{
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
-use crate::dead_letters::{DeadLetterReason, payload_bytes};
-use crate::envelope::{Envelope, Item, failed, not_delivered};
+use crate::dead_letters::DeadLetterReason;
+use crate::envelope::{Envelope, Item, not_delivered, outcome_bytes, without_room};
 use crate::mailbox::{Full, Mailbox, MailboxLimits};
 use crate::requests::Requests;
 use crate::shared::Shared;
@@ -130,12 +130,11 @@ impl Cell {
         }
     }
 
-    /// Puts a callback into the mailbox, where requests of this component bound them.
+    /// Puts a callback into the mailbox. Requests of this component bound them: each keeps its place until then.
     pub(crate) fn call_back(&self, correlation_id: CorrelationId, target: ComponentId, outcome: RequestOutcome) {
         let (_, timestamp_ms) = self.shared.clock.now();
-        let bytes = if let RequestOutcome::Replied(payload) = &outcome { payload_bytes(payload) } else { 0 };
-        self.mailbox.push_beyond(bytes, |fits| {
-            let outcome = if fits { outcome } else { failed(true, "there is no room for the answer") };
+        self.mailbox.push_beyond(outcome_bytes(&outcome), |fits| {
+            let outcome = if fits { outcome } else { without_room(outcome) };
             Item::Callback(CallbackMessage { correlation_id, target, outcome, timestamp_ms })
         });
     }

@@ -1,5 +1,6 @@
 //! A message on its way, and who hears how it ended.
 
+use std::future::pending;
 use std::sync::Arc;
 
 use isorun_core::{CallbackMessage, ComponentMessage, CorrelationId, MessagePayload, MessagingError, RequestOutcome};
@@ -7,6 +8,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::cell::Cell;
+use crate::dead_letters::payload_bytes;
 use crate::held::Held;
 
 /// What is in the mailbox of a component.
@@ -62,6 +64,22 @@ impl ReplyTo {
         self.address.is_some()
     }
 
+    /// Ready once the outcome is not wanted any more: the request was given up, or its time is over.
+    pub(crate) async fn is_given_up(&mut self) {
+        match &mut self.address {
+            Some(Address::Cell(cell, id)) => {
+                let over = cell.requests.lock().watch(*id);
+                if let Some(over) = over {
+                    // Its other end is dropped, and says nothing.
+                    drop(over.await);
+                }
+            }
+            Some(Address::Ask(asker)) => asker.closed().await,
+            // A peer says nothing of it, and what is nobody's was never wanted.
+            Some(Address::Held(..)) | None => pending().await,
+        }
+    }
+
     pub(crate) fn answer(mut self, outcome: RequestOutcome) {
         if let Some(address) = self.address.take() {
             address.deliver(outcome);
@@ -114,6 +132,38 @@ pub(crate) fn failed(may_have_arrived: bool, reason: impl Into<String>) -> Reque
 /// That it was not delivered, or nobody knows.
 pub(crate) fn not_delivered(may_have_arrived: bool, reason: impl Into<String>) -> MessagingError {
     MessagingError::DeliveryFailed { may_have_arrived, reason: cut(reason.into()) }
+}
+
+/// What an outcome counts for, in bytes: its payload, or its text.
+pub(crate) fn outcome_bytes(outcome: &RequestOutcome) -> usize {
+    match outcome {
+        RequestOutcome::Replied(payload) => payload_bytes(payload),
+        RequestOutcome::Refused { reason: text }
+        | RequestOutcome::Failed(
+            MessagingError::DeliveryFailed { reason: text, .. }
+            | MessagingError::InvalidMessage { reason: text }
+            | MessagingError::TargetNotFound { id: text },
+        ) => text.len(),
+        RequestOutcome::NoReply
+        | RequestOutcome::Failed(MessagingError::CorrelationTimeout | MessagingError::QueueFull)
+        // None of today's.
+        | _ => 0,
+    }
+}
+
+/// What is said in place of an outcome that there is no room for: the same, as far as a few words can.
+pub(crate) fn without_room(outcome: RequestOutcome) -> RequestOutcome {
+    let words = || "there is no room for what it says".to_owned();
+    match outcome {
+        RequestOutcome::Refused { .. } => RequestOutcome::Refused { reason: words() },
+        RequestOutcome::Failed(error) => RequestOutcome::Failed(match error {
+            MessagingError::DeliveryFailed { may_have_arrived, .. } => not_delivered(may_have_arrived, words()),
+            MessagingError::InvalidMessage { .. } => MessagingError::InvalidMessage { reason: words() },
+            MessagingError::TargetNotFound { .. } => MessagingError::TargetNotFound { id: String::new() },
+            _ => not_delivered(true, words()),
+        }),
+        _ => failed(true, "there is no room for the answer"),
+    }
 }
 
 /// Longest text of an error that is passed on, in bytes.

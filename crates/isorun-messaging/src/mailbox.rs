@@ -110,7 +110,7 @@ impl<T> Mailbox<T> {
     }
 
     /// Puts in what `make` makes, however many there are: somebody else bounds them. `make` is told whether there is room
-    /// for `bytes` of it, of as many more as the mailbox may hold; where there is none, what it makes must hold none.
+    /// for `bytes` of it, of as many more as the mailbox may hold; where there is none, what it makes must hold a few words at most.
     ///
     /// Whether the mailbox is open; if not, `make` is not called.
     pub(crate) fn push_beyond(&self, bytes: usize, make: impl FnOnce(bool) -> T) -> bool {

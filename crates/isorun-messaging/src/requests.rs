@@ -5,6 +5,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BinaryHeap, HashMap};
 
 use isorun_core::{ComponentId, CorrelationId};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::ids::OwnIds;
@@ -21,6 +22,8 @@ pub(crate) struct Requests {
     /// When the requester's timer goes off.
     timer: Option<Instant>,
     is_open: bool,
+    /// How many in it are [`Stage::Unwanted`].
+    unwanted: usize,
     pub(crate) counts: RequestCounts,
 }
 
@@ -36,8 +39,23 @@ pub(crate) struct RequestCounts {
 #[derive(Debug)]
 struct Request {
     target: ComponentId,
-    /// Its outcome is not known; if it is, its callback waits in the mailbox.
-    is_open: bool,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// Its outcome is not known. Whoever waits for it elsewhere hears that it is over as this sender is dropped.
+    Open { over: Option<oneshot::Sender<()>> },
+    /// Its callback waits in the mailbox.
+    Ended,
+    /// The same, and it has been given up since. It keeps its place, as open requests are what bounds callbacks.
+    Unwanted,
+}
+
+impl Request {
+    fn is_open(&self) -> bool {
+        matches!(self.stage, Stage::Open { .. })
+    }
 }
 
 /// Why a request can't be opened.
@@ -56,6 +74,7 @@ impl Requests {
             deadlines: BinaryHeap::new(),
             timer: None,
             is_open: true,
+            unwanted: 0,
             counts: RequestCounts::default(),
         }
     }
@@ -74,7 +93,7 @@ impl Requests {
             return Err(NotOpened::TooMany);
         }
         let Entry::Vacant(entry) = self.table.entry(id) else { return Err(NotOpened::TooMany) };
-        entry.insert(Request { target, is_open: true });
+        entry.insert(Request { target, stage: Stage::Open { over: None } });
         self.tidy();
         self.deadlines.push(Reverse((deadline, id)));
         self.counts.opened += 1;
@@ -83,7 +102,7 @@ impl Requests {
 
     /// Takes back one that was opened and could not be sent.
     pub(crate) fn take_back(&mut self, id: CorrelationId) {
-        if self.table.remove(&id).is_some() {
+        if self.give_up(id) {
             self.counts.opened -= 1;
         }
     }
@@ -91,8 +110,8 @@ impl Requests {
     /// Ends an open request: whom it was sent to. `None` where it has ended before: that answer is late.
     pub(crate) fn end(&mut self, id: CorrelationId) -> Option<ComponentId> {
         match self.table.get_mut(&id) {
-            Some(request) if request.is_open => {
-                request.is_open = false;
+            Some(request) if request.is_open() => {
+                request.stage = Stage::Ended;
                 Some(request.target.clone())
             }
             Some(_) | None => {
@@ -104,14 +123,48 @@ impl Requests {
 
     /// Forgets a request whose callback is about to be handed over; whether it was wanted still.
     pub(crate) fn forget(&mut self, id: CorrelationId) -> bool {
-        self.table.remove(&id).is_some()
+        match self.table.remove(&id).map(|request| request.stage) {
+            Some(Stage::Open { .. } | Stage::Ended) => true,
+            Some(Stage::Unwanted) => {
+                self.unwanted -= 1;
+                false
+            }
+            None => false,
+        }
     }
 
-    /// Gives up a request; whether its callback had not been handed over yet.
+    /// Gives up a request; whether its callback had not been handed over yet. One whose callback waits keeps its place until
+    /// that is taken.
     pub(crate) fn cancel(&mut self, id: CorrelationId) -> bool {
-        let was_there = self.table.remove(&id).is_some();
-        self.counts.cancelled += u64::from(was_there);
-        was_there
+        let was_wanted = self.give_up(id);
+        self.counts.cancelled += u64::from(was_wanted);
+        was_wanted
+    }
+
+    /// Gives one up, without counting it; whether it was wanted.
+    fn give_up(&mut self, id: CorrelationId) -> bool {
+        let Entry::Occupied(mut entry) = self.table.entry(id) else { return false };
+        match entry.get().stage {
+            Stage::Open { .. } => drop(entry.remove()),
+            Stage::Ended => {
+                entry.get_mut().stage = Stage::Unwanted;
+                self.unwanted += 1;
+            }
+            Stage::Unwanted => return false,
+        }
+        true
+    }
+
+    /// What is dropped once an open request is over: it ends, its time does, or it is given up. `None` where it is over.
+    pub(crate) fn watch(&mut self, id: CorrelationId) -> Option<oneshot::Receiver<()>> {
+        match self.table.get_mut(&id).map(|request| &mut request.stage) {
+            Some(Stage::Open { over }) => {
+                let (sender, receiver) = oneshot::channel();
+                *over = Some(sender);
+                Some(receiver)
+            }
+            Some(Stage::Ended | Stage::Unwanted) | None => None,
+        }
     }
 
     /// Ends one request whose time is over by `now`, if there is one.
@@ -121,8 +174,8 @@ impl Requests {
                 return None;
             }
             self.deadlines.pop();
-            if let Some(request) = self.table.get_mut(&id).filter(|request| request.is_open) {
-                request.is_open = false;
+            if let Some(request) = self.table.get_mut(&id).filter(|request| request.is_open()) {
+                request.stage = Stage::Ended;
                 self.counts.timed_out += 1;
                 return Some((id, request.target.clone()));
             }
@@ -133,7 +186,7 @@ impl Requests {
     /// Sets the timer for the request that ends first: when it must go off.
     pub(crate) fn set_timer(&mut self) -> Option<Instant> {
         while let Some(Reverse((_, id))) = self.deadlines.peek()
-            && !self.table.get(id).is_some_and(|request| request.is_open)
+            && !self.table.get(id).is_some_and(Request::is_open)
         {
             self.deadlines.pop();
         }
@@ -141,15 +194,16 @@ impl Requests {
         self.timer
     }
 
-    /// How many are in it.
+    /// How many are in it that are wanted still.
     pub(crate) fn len(&self) -> usize {
-        self.table.len()
+        self.table.len() - self.unwanted
     }
 
     /// Gives all of them up, and takes no more.
     pub(crate) fn close(&mut self) {
         self.is_open = false;
-        self.counts.cancelled += self.table.len() as u64;
+        self.counts.cancelled += self.len() as u64;
+        self.unwanted = 0;
         (self.table, self.deadlines, self.timer) = (HashMap::default(), BinaryHeap::new(), None);
     }
 
@@ -162,14 +216,14 @@ impl Requests {
     fn tidy(&mut self) {
         if self.deadlines.len() >= 2 * self.table.len() + 16 {
             let table = &self.table;
-            self.deadlines.retain(|Reverse((_, id))| table.get(id).is_some_and(|request| request.is_open));
+            self.deadlines.retain(|Reverse((_, id))| table.get(id).is_some_and(Request::is_open));
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
     use std::time::Duration;
 
     use proptest::prelude::*;
@@ -211,7 +265,8 @@ mod tests {
     }
 
     proptest! {
-        /// The model is a map from each id to its deadline, while it is open, or to none.
+        /// The model is a map from each id to its deadline, while it is open, or to none; and a set of those that were given up
+        /// after they had ended, which keep their places.
         #[test]
         fn a_table_of_requests_does_as_its_model(ops in ops()) {
             let target = ComponentId::new("a", "b", "c");
@@ -219,11 +274,13 @@ mod tests {
             let at = |ms: u64| start + Duration::from_millis(ms);
             let mut requests = Requests::new();
             let (mut model, mut is_closed, mut now) = (BTreeMap::<u8, Option<u64>>::new(), false, 0);
+            let mut unwanted = BTreeSet::<u8>::new();
             let mut timer: Option<u64> = None;
             let (mut counts, mut serials) = (RequestCounts::default(), [0_u8; 24]);
             for op in ops {
                 if let Op::Open(n, _) = op
                     && !model.contains_key(&n)
+                    && !unwanted.contains(&n)
                 {
                     serials[usize::from(n)] += 1;
                 }
@@ -233,7 +290,7 @@ mod tests {
                         let deadline = now + ms;
                         let wanted = if is_closed {
                             Err(NotOpened::Closed)
-                        } else if !matches!(model.entry(n), std::collections::btree_map::Entry::Vacant(_)) {
+                        } else if model.contains_key(&n) || unwanted.contains(&n) {
                             Err(NotOpened::TooMany)
                         } else {
                             model.insert(n, Some(deadline));
@@ -244,16 +301,28 @@ mod tests {
                     }
                     Op::TakeBack(n) => {
                         requests.take_back(id(n));
-                        counts.opened -= u64::from(model.remove(&n).is_some());
+                        if let Some(deadline) = model.remove(&n) {
+                            counts.opened -= 1;
+                            if deadline.is_none() {
+                                unwanted.insert(n);
+                            }
+                        }
                     }
                     Op::End(n) => {
                         let was_open = model.get_mut(&n).and_then(Option::take).is_some();
                         counts.late_replies += u64::from(!was_open);
                         prop_assert_eq!(requests.end(id(n)).is_some(), was_open);
                     }
-                    Op::Forget(n) => prop_assert_eq!(requests.forget(id(n)), model.remove(&n).is_some()),
+                    Op::Forget(n) => {
+                        unwanted.remove(&n);
+                        prop_assert_eq!(requests.forget(id(n)), model.remove(&n).is_some());
+                    }
                     Op::Cancel(n) => {
-                        let was_there = model.remove(&n).is_some();
+                        let was_there = model.remove(&n);
+                        if was_there == Some(None) {
+                            unwanted.insert(n);
+                        }
+                        let was_there = was_there.is_some();
                         counts.cancelled += u64::from(was_there);
                         prop_assert_eq!(requests.cancel(id(n)), was_there);
                     }
@@ -281,6 +350,7 @@ mod tests {
                         counts.cancelled += model.len() as u64;
                         (is_closed, timer) = (true, None);
                         model.clear();
+                        unwanted.clear();
                     }
                     Op::Reopen => {
                         requests.reopen();
@@ -288,6 +358,7 @@ mod tests {
                     }
                 }
                 prop_assert_eq!(requests.len(), model.len());
+                prop_assert_eq!(requests.table.len(), model.len() + unwanted.len());
                 prop_assert_eq!(requests.counts, counts);
                 prop_assert!(requests.deadlines.len() <= 2 * requests.table.len() + 24 + 17, "deadlines are let go");
             }

@@ -13,6 +13,7 @@ use crate::dead_letters::{DeadLetterReason, message_bytes};
 use crate::envelope::{Envelope, ReplyTo, failed, not_delivered};
 use crate::losses::{Losses, Tally};
 use crate::mailbox::{Full, Mailbox};
+use crate::requests::REQUESTS_MAX;
 use crate::shared::Shared;
 
 /// Most messages that leave together.
@@ -20,7 +21,13 @@ pub const BATCH_MESSAGES_MAX: usize = 128;
 /// Once so many bytes are in a batch, no more go with it.
 pub const BATCH_BYTES: usize = 1 << 20;
 /// Most requests of one route whose outcome is not known.
+///
+/// Those that are given up make room at once. One component has [`REQUESTS_MAX`](crate::REQUESTS_MAX) of them at most, and
+/// besides what it has given up that has not left yet, which the outbox bounds: alone it can't use up a route.
 pub const ROUTE_REQUESTS_MAX: usize = 16_384;
+
+// With an outbox of the usual size and a batch under way, one component has less than a quarter.
+const _: () = assert!(4 * (REQUESTS_MAX + 1_024 + BATCH_MESSAGES_MAX) < ROUTE_REQUESTS_MAX);
 
 /// Where messages go whose recipient is not here.
 pub(crate) struct Route {
@@ -167,7 +174,7 @@ impl Route {
 
     fn delivered(
         &self,
-        Stub { outline, reply, deadline, open }: Stub,
+        Stub { outline, mut reply, deadline, open }: Stub,
         result: Result<(), MessagingError>,
         tally: &mut Tally,
     ) {
@@ -178,13 +185,17 @@ impl Route {
                     let to = Arc::clone(&self.to);
                     tokio::spawn(async move {
                         let _open = open;
-                        let outcome = timeout_at(deadline, to.outcome(id, deadline.into_std())).await;
+                        let outcome = tokio::select! {
+                            biased;
+                            () = reply.is_given_up() => None,
+                            outcome = timeout_at(deadline, to.outcome(id, deadline.into_std())) => Some(outcome),
+                        };
                         match outcome {
-                            Ok(Ok(outcome)) => reply.answer(outcome),
-                            // Whoever waits keeps the time too.
-                            Err(_) | Ok(Err(Failure::Deadline { .. })) => reply.expire(),
+                            Some(Ok(Ok(outcome))) => reply.answer(outcome),
+                            // Whoever waits keeps the time too, or does not wait any more.
+                            None | Some(Err(_) | Ok(Err(Failure::Deadline { .. }))) => reply.expire(),
                             // It was delivered.
-                            Ok(Err(failure)) => reply.answer(failed(true, failure.to_string())),
+                            Some(Ok(Err(failure))) => reply.answer(failed(true, failure.to_string())),
                         }
                     });
                 }

@@ -102,12 +102,13 @@ async fn run(cell: &Arc<Cell>, started: &mut Option<Started>) -> Exit {
     // Requests of the run before are open still.
     let mut timer = Timer::default();
     timer.set(cell.requests.lock().set_timer());
+    let mut health = Health::default();
     let mut turn = 0;
     // One place for what is in hand: each that a future has makes an idle component larger.
     let mut hand = Hand { cell, item: None };
     loop {
         let next = poll_fn(|cx| {
-            let next = poll_next(cell, &mut timer, &mut hand.item, cx);
+            let next = poll_next(cell, &mut timer, &mut health, &mut hand.item, cx);
             if next.is_pending() {
                 // Others have their turn now.
                 turn = 0;
@@ -156,13 +157,28 @@ enum Next {
     Stop,
 }
 
+/// Whose turn it is: between two questions for its health a component handles an item, if one is there.
+#[derive(Default)]
+struct Health {
+    is_asked: bool,
+    was_last: bool,
+}
+
+impl Health {
+    fn told(&mut self) -> Poll<Next> {
+        *self = Self { is_asked: false, was_last: true };
+        Poll::Ready(Next::Health)
+    }
+}
+
 /// When the first request ends by itself. There is none while no request is open.
 #[derive(Default)]
 struct Timer(Option<Pin<Box<Sleep>>>);
 
 impl Timer {
+    /// By the clock: whoever is busy does not come to poll it.
     fn is_over(&self) -> bool {
-        self.0.as_ref().is_some_and(|sleep| sleep.is_elapsed())
+        self.0.as_ref().is_some_and(|sleep| sleep.deadline() <= Instant::now())
     }
 
     fn set(&mut self, deadline: Option<Instant>) {
@@ -179,7 +195,13 @@ impl Timer {
 }
 
 /// What is next; an item is put into the hand.
-fn poll_next(cell: &Cell, timer: &mut Timer, hand: &mut Option<Item>, cx: &mut Context<'_>) -> Poll<Next> {
+fn poll_next(
+    cell: &Cell,
+    timer: &mut Timer,
+    health: &mut Health,
+    hand: &mut Option<Item>,
+    cx: &mut Context<'_>,
+) -> Poll<Next> {
     if cell.leash() != Leash::Run {
         return Poll::Ready(Next::Stop);
     }
@@ -188,17 +210,22 @@ fn poll_next(cell: &Cell, timer: &mut Timer, hand: &mut Option<Item>, cx: &mut C
         if nudges & NUDGE_TIMER != 0 {
             timer.set(cell.requests.lock().set_timer());
         }
-        if nudges & NUDGE_HEALTH != 0 {
-            return Poll::Ready(Next::Health);
-        }
+        health.is_asked |= nudges & NUDGE_HEALTH != 0;
     }
     if timer.is_over() {
         time_out(cell, timer);
     }
+    if health.is_asked && !health.was_last {
+        return health.told();
+    }
     loop {
         if let Poll::Ready(Some(item)) = cell.mailbox.poll_pop(cx) {
+            health.was_last = false;
             *hand = Some(item);
             return Poll::Ready(Next::Item);
+        }
+        if health.is_asked {
+            return health.told();
         }
         if timer.poll(cx).is_pending() {
             return Poll::Pending;

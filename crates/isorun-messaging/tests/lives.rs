@@ -4,6 +4,7 @@ mod common;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::time::Duration;
 
 use common::*;
 use isorun_core::*;
@@ -163,7 +164,7 @@ async fn a_stop_goes_on_when_nobody_waits_for_it() {
     let a = stage.run("a", stuck()).await;
     stage.send("x", "a", "").unwrap();
     settle().await;
-    assert!(tokio::time::timeout(std::time::Duration::from_millis(1), a.stop(100)).await.is_err());
+    assert!(tokio::time::timeout(Duration::from_millis(1), a.stop(100)).await.is_err());
     pass(100).await;
     assert_eq!((a.state(), a.exited().await), (LifecycleState::Stopped, Exit::Killed));
 }
@@ -316,4 +317,56 @@ async fn an_engine_that_panics_ends_that_component_alone() {
     assert_eq!(outcome_text(&stage.ask("a", "", 1_000).await), "failed, may have arrived: true");
     assert!(matches!(a.exited().await, Exit::Failed { .. }));
     assert_eq!(outcome_text(&stage.ask("echo", "yes", 1_000).await), "replied yes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_asked_for_its_health_all_the_time_handles_messages_and_timeouts_too() {
+    let (stage, seen) = (Stage::new(), Seen::default());
+    stage.run("stuck", stuck()).await;
+    let slow = stage.run("slow", listener(&seen)).await;
+    let askers: Vec<_> = (1..9)
+        .map(|n| {
+            let slow = slow.clone();
+            tokio::spawn(async move {
+                loop {
+                    tokio::time::sleep(Duration::from_micros(500 * n)).await;
+                    slow.health().await;
+                }
+            })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    stage.request("slow", "stuck", "", 40).unwrap();
+    for _ in 0..30 {
+        stage.send("x", "slow", "m").unwrap();
+    }
+    tokio::time::sleep(Duration::from_millis(1_000)).await;
+    assert_eq!(seen.all().len(), 31);
+    assert!(seen.all().contains(&"failed: no answer came in time".into()));
+    askers.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_has_messages_all_the_time_hears_of_timeouts_too() {
+    let (stage, seen) = (Stage::new(), Seen::default());
+    stage.run("stuck", stuck()).await;
+    let (system, other) = (stage.messenger(), seen.clone());
+    // Each message is followed by another: its mailbox is never empty.
+    let script = Script::default()
+        .message(move |_| {
+            system.upgrade().unwrap().send(&id("busy"), &id("busy"), "again".into()).unwrap();
+            async {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                Ok(None)
+            }
+        })
+        .callback(move |message| {
+            other.push(outcome_text(&message.outcome));
+            Ok(())
+        });
+    stage.run("busy", script).await;
+    stage.request("busy", "stuck", "", 40).unwrap();
+    stage.send("x", "busy", "go").unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(seen.all(), ["failed: no answer came in time"]);
 }

@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::future::ready;
 use std::sync::Arc;
 
 use common::*;
@@ -181,6 +182,71 @@ async fn so_many_requests_may_be_open_and_one_more_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn requests_that_are_given_up_keep_their_places_until_their_callbacks_are_taken() {
+    let (stage, seen) = (Stage::new(), Seen::default());
+    let refuses = || Script::default().message(|_| ready(Err(WasmError::Rejected { reason: "r".repeat(1_024) })));
+    stage.run("b", refuses()).await;
+    let (messenger, sent) = (stage.messenger(), seen.clone());
+    // All of it while it handles one message, so that it takes no callback.
+    let script = listener(&Seen::default()).message(move |_| {
+        let (messenger, sent) = (messenger.upgrade().unwrap(), sent.clone());
+        async move {
+            for _ in 0..200 {
+                let ask = |_| messenger.request(&id("a"), &id("b"), "x".into(), 60_000).ok();
+                let asked: Vec<_> = (0..1_000).filter_map(ask).collect();
+                for _ in 0..4 {
+                    settle().await;
+                }
+                for id_asked in asked {
+                    assert!(messenger.cancel_request(&id("a"), id_asked));
+                    assert!(!messenger.cancel_request(&id("a"), id_asked));
+                    sent.push("");
+                }
+            }
+            Ok(None)
+        }
+    });
+    stage.run("a", script).await;
+    stage.send("x", "a", "go").unwrap();
+    for _ in 0..10_000 {
+        settle().await;
+        if stage.system.stats().handled > REQUESTS_MAX as u64 {
+            break;
+        }
+    }
+    let stats = stage.system.stats();
+    assert_eq!((stats.requests, stats.cancelled, stats.requests_open), (1_024, 1_024, 0));
+    assert_eq!(seen.all().len(), REQUESTS_MAX, "no more were let in, and none was counted twice");
+    for _ in 0..40 {
+        settle().await;
+    }
+    stage.request("a", "b", "", 1_000).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_refusals_say_is_bounded_as_answers_are() {
+    let (stage, seen) = (Stage::new(), Seen::default());
+    stage.run("b", Script::default().message(|_| ready(Err(WasmError::Rejected { reason: "r".repeat(1_000) })))).await;
+    let limits = MailboxLimits { messages: 10, bytes: 2_999 };
+    let a = stage.add_with("a", listener(&seen), limits).await;
+    let script = listener(&seen).message(|_| async {
+        settle().await;
+        Ok(None)
+    });
+    stage.engine.script(&id("a"), script);
+    a.start().await.unwrap();
+    stage.send("x", "a", "busy").unwrap();
+    for _ in 0..3 {
+        stage.request("a", "b", "", 1_000).unwrap();
+    }
+    for _ in 0..4 {
+        settle().await;
+    }
+    let long = format!("refused {}", "r".repeat(1_000));
+    assert_eq!(seen.all(), [&long[..], &long, "refused there is no room for what it says"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_cannot_be_sent_is_refused_with_a_reason() {
     let stage = Stage::new();
     stage.run("a", Script::default()).await;
@@ -253,7 +319,7 @@ async fn an_answer_comes_after_the_messages_that_were_sent_before_it() {
         for text in ["one", "two"] {
             messenger.send(&id("b"), &message.sender, text.into()).unwrap();
         }
-        std::future::ready(Ok(Some("three".into())))
+        ready(Ok(Some("three".into())))
     });
     stage.run("b", talker).await;
     stage.request("a", "b", "count", 1_000).unwrap();
@@ -264,8 +330,7 @@ async fn an_answer_comes_after_the_messages_that_were_sent_before_it() {
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_is_too_large_is_a_failure_of_the_request() {
     let stage = Stage::new();
-    let script = Script::default()
-        .message(|_| std::future::ready(Ok(Some(MessagePayload::new(vec![0; MESSAGE_BYTES_MAX + 1])))));
+    let script = Script::default().message(|_| ready(Ok(Some(MessagePayload::new(vec![0; MESSAGE_BYTES_MAX + 1])))));
     stage.run("a", script).await;
     let outcome = stage.ask("a", "", 1_000).await;
     assert!(matches!(outcome, RequestOutcome::Failed(MessagingError::InvalidMessage { .. })), "{outcome:?}");
@@ -277,7 +342,7 @@ async fn one_that_always_has_messages_lets_others_have_their_turn() {
     let messenger = stage.messenger();
     let restless = Script::default().message(move |message| {
         drop(messenger.upgrade().unwrap().send(&id("restless"), &id("restless"), message.payload));
-        std::future::ready(Ok(None))
+        ready(Ok(None))
     });
     stage.run("restless", restless).await;
     stage.run("a", listener(&seen)).await;

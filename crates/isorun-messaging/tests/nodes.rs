@@ -292,6 +292,58 @@ async fn the_route_that_names_most_is_taken_and_a_component_here_comes_first() {
     assert!(matches!(sent, Err(MessagingError::TargetNotFound { .. })), "{sent:?}");
 }
 
+/// Another node that takes all there is, and answers nothing.
+struct Mute;
+
+impl Delivery for Mute {
+    fn deliver(&self, all: Vec<ComponentMessage>) -> BoxFuture<'_, Result<Vec<Result<(), MessagingError>>, Failure>> {
+        Box::pin(std::future::ready(Ok(vec![Ok(()); all.len()])))
+    }
+
+    fn outcome(&self, _: CorrelationId, _: Instant) -> BoxFuture<'_, Result<RequestOutcome, Failure>> {
+        Box::pin(pending())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_are_given_up_make_room_on_their_route() {
+    let stage = Stage::new();
+    stage.system.route(ComponentPattern::parse("*/far/*").unwrap(), Arc::new(Mute)).unwrap();
+    stage.run("a", Script::default()).await;
+    for n in 1..=2 * ROUTE_REQUESTS_MAX {
+        let asked = stage.system.request(&id("a"), &far("b"), "".into(), 3_600_000).unwrap();
+        if n % 512 == 0 {
+            // Their outcomes are waited for by then.
+            settle().await;
+        }
+        assert!(stage.system.cancel_request(&id("a"), asked));
+    }
+    let (x, b) = (id("x"), far("b"));
+    for _ in 0..=ROUTE_REQUESTS_MAX {
+        // It leaves, and whoever asked goes.
+        let asked = tokio::time::timeout(Duration::from_millis(1), stage.system.ask(&x, &b, "", 3_600_000));
+        assert!(asked.await.is_err());
+    }
+    assert_eq!((stage.system.stats().late_replies, stage.system.stats().requests_open), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_component_that_asks_all_it_may_leaves_a_route_to_others() {
+    let stage = Stage::new();
+    stage.system.route(ComponentPattern::parse("*/far/*").unwrap(), Arc::new(Mute)).unwrap();
+    let request = |from| stage.system.request(&id(from), &far("b"), "".into(), 3_600_000);
+    stage.run("a", Script::default()).await;
+    stage.run("other", Script::default()).await;
+    for n in 1..=REQUESTS_MAX {
+        request("a").unwrap();
+        if n % 512 == 0 {
+            settle().await;
+        }
+    }
+    assert_eq!(request("a"), Err(MessagingError::QueueFull));
+    request("other").unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_waits_for_a_route_that_is_taken_away_did_not_arrive() {
     let nodes = Nodes::new().await;

@@ -64,7 +64,7 @@ impl Script {
     }
 }
 
-/// Runs scripts, and sees to it that it is called as an engine may be.
+/// Runs scripts, and sees to it that it is called as an engine may be. One called `slow` takes 5 ms to tell its health.
 #[derive(Default)]
 pub struct Fake {
     scripts: Mutex<HashMap<ComponentId, Script>>,
@@ -212,6 +212,9 @@ impl RuntimeEngine for Fake {
     fn call_health<'a>(&'a self, handle: &'a ComponentHandle) -> BoxFuture<'a, Result<ComponentHealth, WasmError>> {
         Box::pin(async move {
             let _call = self.call(handle)?;
+            if handle.id().instance() == "slow" {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
             Ok(ComponentHealth { status: HealthStatus::Healthy, reason: None })
         })
     }
