@@ -10,34 +10,72 @@ use std::time::Duration;
 use isorun_core::{CorrelationId, Failure, MessagingError, PeerIdentity, Refusal, RequestOutcome};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::dead_letters::payload_bytes;
-use crate::envelope::failed;
+use crate::envelope::{outcome_bytes, without_room};
 use crate::sync::Mutex;
 
 /// How long an outcome is kept beyond the request's own time, for whoever fetches it over a network.
 const FETCH_MS: u64 = 5_000;
+/// How long an outcome that is there is kept at most: whoever asked fetches it while the request is handled, as soon as the
+/// batch that it came in has been answered. It takes up to [`SWEEP_MS`] more to let it go.
+const KEPT_MS: u64 = 20_000;
+/// While something is held, all of it is looked at so often.
+const SWEEP_MS: u64 = 10_000;
+/// One peer may have the total's part of that.
+const SHARES: usize = 4;
 
-/// Outcomes that wait to be fetched, bounded in number, bytes and time.
+/// Outcomes that wait to be fetched, bounded in number, bytes and time: for each peer, and for all together.
+///
+/// What comes from this very process has a share of its own, which no peer can use up.
 #[derive(Debug)]
 pub(crate) struct Held {
-    requests_max: usize,
-    bytes_max: usize,
+    total: Share,
+    each: Share,
     state: Mutex<State>,
+}
+
+/// Who has a share.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Holder {
+    SameProcess,
+    /// All who are not authenticated: they may come from another address the next time. Of those, the id of a request, which
+    /// nobody can guess, tells whose it is.
+    Unknown,
+    Named(Arc<str>),
+}
+
+impl From<&PeerIdentity> for Holder {
+    fn from(peer: &PeerIdentity) -> Self {
+        match peer {
+            PeerIdentity::SameProcess => Self::SameProcess,
+            PeerIdentity::Authenticated { name } => Self::Named(name.as_str().into()),
+            // Anonymous ones, and whatever kinds may come that this does not know.
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// So many requests, and so many bytes of answers to them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Share {
+    requests: usize,
+    bytes: usize,
 }
 
 #[derive(Debug, Default)]
 struct State {
     /// By ids that others chose: its hasher is the one that withstands that.
     table: HashMap<CorrelationId, Request>,
-    /// Of all answers in it.
-    bytes: usize,
+    /// What each has of it that has anything.
+    shares: HashMap<Holder, Share>,
+    /// What all other nodes have of it.
+    total: Share,
     /// Whether a task lets go what nobody fetches.
     is_swept: bool,
 }
 
 #[derive(Debug)]
 struct Request {
-    from: PeerIdentity,
+    from: Holder,
     until: Instant,
     outcome: Option<RequestOutcome>,
     bytes: usize,
@@ -48,7 +86,9 @@ struct Request {
 
 impl Held {
     pub(crate) fn new(requests_max: usize, bytes_max: usize) -> Self {
-        Self { requests_max, bytes_max, state: Mutex::new(State::default()) }
+        let total = Share { requests: requests_max, bytes: bytes_max };
+        let each = Share { requests: (requests_max / SHARES).max(1), bytes: bytes_max / SHARES };
+        Self { total, each, state: Mutex::new(State::default()) }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -59,18 +99,20 @@ impl Held {
     pub(crate) fn open(
         self: &Arc<Self>,
         id: CorrelationId,
-        from: PeerIdentity,
+        from: &PeerIdentity,
         deadline: Instant,
     ) -> Result<(), MessagingError> {
+        let from = Holder::from(from);
         let mut state = self.state.lock();
-        if state.table.len() >= self.requests_max {
+        if self.room(&state, &from).requests == 0 {
             return Err(MessagingError::QueueFull);
         }
         let Entry::Vacant(entry) = state.table.entry(id) else {
             return Err(MessagingError::InvalidMessage { reason: format!("request {id} is there already") });
         };
         let until = deadline + Duration::from_millis(FETCH_MS);
-        entry.insert(Request { from, until, outcome: None, bytes: 0, waker: None, fetches: 0 });
+        entry.insert(Request { from: from.clone(), until, outcome: None, bytes: 0, waker: None, fetches: 0 });
+        state.count(&from, |share| share.requests += 1);
         if !std::mem::replace(&mut state.is_swept, true) {
             tokio::spawn(Arc::clone(self).sweep());
         }
@@ -84,21 +126,37 @@ impl Held {
 
     pub(crate) fn complete(&self, id: CorrelationId, outcome: RequestOutcome) {
         let mut state = self.state.lock();
-        let room = self.bytes_max - state.bytes;
+        let Some(from) = state.table.get(&id).map(|request| request.from.clone()) else { return };
+        let room = self.room(&state, &from).bytes;
         let Some(request) = state.table.get_mut(&id).filter(|request| request.outcome.is_none()) else { return };
-        let bytes = if let RequestOutcome::Replied(payload) = &outcome { payload_bytes(payload) } else { 0 };
+        let bytes = outcome_bytes(&outcome);
         if bytes <= room {
             request.outcome = Some(outcome);
             request.bytes = bytes;
         } else {
-            request.outcome = Some(failed(true, "too many answers wait to be fetched"));
+            request.outcome = Some(without_room(outcome));
         }
+        request.until = request.until.min(Instant::now() + Duration::from_millis(KEPT_MS));
         let (bytes, waker) = (request.bytes, request.waker.take());
-        state.bytes += bytes;
+        state.count(&from, |share| share.bytes += bytes);
         drop(state);
         if let Some(waker) = waker {
             waker.wake();
         }
+    }
+
+    /// What may be added still of what is that peer's.
+    fn room(&self, state: &State, from: &Holder) -> Share {
+        let left = |max: Share, used: Share| Share {
+            requests: max.requests.saturating_sub(used.requests),
+            bytes: max.bytes.saturating_sub(used.bytes),
+        };
+        let own = left(self.each, state.shares.get(from).copied().unwrap_or_default());
+        if *from == Holder::SameProcess {
+            return own;
+        }
+        let all = left(self.total, state.total);
+        Share { requests: own.requests.min(all.requests), bytes: own.bytes.min(all.bytes) }
     }
 
     /// Waits for an outcome, which is given once, to whoever asks last.
@@ -108,11 +166,11 @@ impl Held {
         from: &PeerIdentity,
         until: Instant,
     ) -> Result<RequestOutcome, Failure> {
-        let started = Instant::now();
+        let (started, from) = (Instant::now(), Holder::from(from));
         let mut own = None;
         let outcome = poll_fn(|cx| {
             let mut state = self.state.lock();
-            let Some(request) = state.table.get_mut(&id).filter(|request| is_same(&request.from, from)) else {
+            let Some(request) = state.table.get_mut(&id).filter(|request| request.from == from) else {
                 return Poll::Ready(Err(no_such_request(id)));
             };
             if own.is_none() {
@@ -152,28 +210,36 @@ impl Held {
             };
             let Some(next) = next else { return };
             // Not for each by itself: looking at all of them takes its time.
-            sleep_until(next.max(Instant::now() + Duration::from_millis(FETCH_MS / 5))).await;
+            // Nor only when the first is over: outcomes that have come since are kept for a shorter time.
+            let in_ms = |ms| Instant::now() + Duration::from_millis(ms);
+            sleep_until(next.clamp(in_ms(FETCH_MS / 5), in_ms(SWEEP_MS))).await;
         }
     }
 }
 
 impl State {
+    /// Changes what somebody has, and the total with it.
+    fn count(&mut self, from: &Holder, change: impl Fn(&mut Share)) {
+        let share = self.shares.entry(from.clone()).or_default();
+        change(share);
+        if *share == Share::default() {
+            self.shares.remove(from);
+        }
+        if *from != Holder::SameProcess {
+            change(&mut self.total);
+        }
+    }
+
     fn remove(&mut self, id: CorrelationId) {
         if let Some(request) = self.table.remove(&id) {
-            self.bytes -= request.bytes;
+            self.count(&request.from, |share| {
+                share.requests -= 1;
+                share.bytes -= request.bytes;
+            });
             if let Some(waker) = request.waker {
                 waker.wake();
             }
         }
-    }
-}
-
-/// Whether it is the same peer. One that is not authenticated may come from another address the next time: of those, the id,
-/// which nobody can guess, tells who it is.
-fn is_same(one: &PeerIdentity, other: &PeerIdentity) -> bool {
-    match (one, other) {
-        (PeerIdentity::Anonymous { .. }, PeerIdentity::Anonymous { .. }) => true,
-        _ => one == other,
     }
 }
 

@@ -64,7 +64,7 @@ impl Inner {
             return cell.push(bytes, || Envelope { message, reply, deadline: None });
         };
         let deadline = deadline_in(message.timeout_ms.unwrap_or_default());
-        self.held.open(id, peer.clone(), deadline)?;
+        self.held.open(id, peer, deadline)?;
         let held = Arc::clone(&self.held);
         let reply = || ReplyTo::to(Address::Held(held, id));
         cell.push(bytes, || Envelope { message, reply: reply(), deadline: Some(deadline) })
@@ -79,12 +79,6 @@ impl Inner {
                 return invalid(format!("`{}` is not the id of a component", id.as_str().escape_debug()));
             }
         }
-        if self.cell(&message.sender).is_some() {
-            return invalid(format!(
-                "`{}` is a component of this node, and does not send from another",
-                message.sender
-            ));
-        }
         let timeout_is_right = match (message.correlation_id, message.timeout_ms) {
             (Some(_), Some(ms)) => (1..=REQUEST_TIMEOUT_MS_MAX).contains(&ms),
             (Some(_), None) => false,
@@ -95,9 +89,17 @@ impl Inner {
         }
         match &self.shared.options.grants {
             Some(grants) if !grants.lets_deliver(peer, &message.recipient) => {
-                self.denied(&grants.may_deliver(peer, &message.recipient))
+                self.denied(&grants.may_deliver(peer, &message.recipient))?;
             }
-            Some(_) | None => Ok(()),
+            Some(_) | None => {}
         }
+        // Only now: whoever may deliver nothing does not hear either who is here.
+        if self.cell(&message.sender).is_some() {
+            return invalid(format!(
+                "`{}` is a component of this node, and does not send from another",
+                message.sender
+            ));
+        }
+        Ok(())
     }
 }

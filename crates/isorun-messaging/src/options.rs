@@ -19,8 +19,12 @@ pub struct ActorSystemOptions {
     /// Longest time that a batch may take to another node before it is given up, in milliseconds.
     pub deliver_ms: u64,
     /// Most requests of other nodes whose outcome has not been fetched.
+    ///
+    /// One peer has a quarter of that at most, and all that are not authenticated are one; what comes from this very process
+    /// has as much as a peer, besides. An outcome that is there waits 20 s to be fetched, and up to 10 s more.
     pub held_max: usize,
-    /// Most bytes of answers that wait to be fetched by other nodes.
+    /// Most bytes of answers, and of words in their place, that wait to be fetched by other nodes, shared out in the same
+    /// way. An answer that is larger than a quarter never fits.
     pub held_bytes_max: usize,
     /// How long a component that is removed may take to stop, in milliseconds.
     pub graceful_ms: u64,

@@ -568,7 +568,8 @@ async fn a_fetch_that_is_given_up_leaves_the_outcome_to_the_next() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_held_for_peers_is_bounded_in_number_and_bytes() {
-    let stage = Stage::with(ActorSystemOptions::default().held(3, 9));
+    // One of them has a quarter.
+    let stage = Stage::with(ActorSystemOptions::default().held(12, 36));
     stage.run("echo", echo()).await;
     let peer = stage.system.delivery(&PeerIdentity::SameProcess);
     let requests = (1..=4).map(|n| request(id("echo"), n, 1_000)).collect();
@@ -586,6 +587,40 @@ async fn what_is_held_for_peers_is_bounded_in_number_and_bytes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_peer_uses_up_what_is_held_for_others() {
+    let stage = Stage::with(ActorSystemOptions::default().held(8, 80));
+    let echo = stage.run("echo", echo()).await;
+    let anonymous = |port: u16| PeerIdentity::Anonymous { address: format!("[::1]:{port}") };
+    let named = |name: &str| PeerIdentity::Authenticated { name: name.into() };
+    let mut n = 0;
+    let mut deliver = |peer: PeerIdentity| {
+        n += 1;
+        let (delivery, asked) = (stage.system.delivery(&peer), request(id("echo"), n, 3_600_000));
+        async move { delivery.deliver(vec![asked]).await.unwrap().remove(0) }
+    };
+    for peer in [named("bad"), named("good"), anonymous(1), PeerIdentity::SameProcess] {
+        for _ in 0..2 {
+            assert_eq!(deliver(peer.clone()).await, Ok(()), "{peer}");
+        }
+        assert_eq!(deliver(peer.clone()).await, Err(MessagingError::QueueFull), "{peer}");
+    }
+    assert_eq!(deliver(anonymous(2)).await, Err(MessagingError::QueueFull), "it may be the same under another address");
+    // Three peers have six of all eight.
+    for _ in 0..2 {
+        assert_eq!(deliver(named("third")).await, Ok(()));
+    }
+    assert_eq!(deliver(named("fourth")).await, Err(MessagingError::QueueFull), "that is the total");
+    assert_eq!(stage.system.stats().held, 10);
+    // All have their outcomes, and nobody comes for them, for an hour.
+    pass(19_000).await;
+    assert_eq!((echo.usage().unwrap().calls, stage.system.stats().held), (11, 10));
+    pass(1_000).await;
+    pass(10_000).await;
+    assert_eq!(stage.system.stats().held, 0);
+    assert_eq!(deliver(named("bad")).await, Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_peers_may_deliver_is_what_is_granted() {
     let grants = isorun_security::Grants::new()
         .deliver(isorun_security::Audience::Named("one".into()), ComponentPattern::parse("demo/it/a").unwrap());
@@ -597,4 +632,12 @@ async fn what_peers_may_deliver_is_what_is_granted() {
         let results = peer.deliver(vec![message(id(to))]).await.unwrap();
         assert_eq!(results[0].is_ok(), allowed, "{name} {to}: {results:?}");
     }
+    // Who may deliver nothing does not learn who is here either.
+    let peer = stage.system.delivery(&PeerIdentity::Authenticated { name: "other".into() });
+    let answer_for = |sender: &str| {
+        let mut message = message(id("b"));
+        message.sender = id(sender);
+        peer.deliver(vec![message])
+    };
+    assert_eq!(answer_for("a").await, answer_for("nobody").await);
 }
