@@ -117,3 +117,19 @@ async fn while_a_component_fails_and_is_stopped_and_started_each_question_ends_a
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_component_that_was_removed_can_be_added_again_at_once() {
+    let (stage, supervisor) = (Stage::new(), Supervisor::new(SupervisorOptions::default()));
+    supervisor.start().await.unwrap();
+    let all = async {
+        for _ in 0..200 {
+            let a = stage.add("a", Script::default()).await;
+            supervisor.add("a", Arc::new(a.clone()), Restart::Permanent).unwrap();
+            a.watch().wait_for(|state| *state == LifecycleState::Running).await.unwrap();
+            assert_eq!(tokio::join!(supervisor.remove("a"), stage.system.remove(a.id())), (true, true));
+        }
+    };
+    tokio::time::timeout(LONG, all).await.expect("it hangs");
+    assert_eq!(supervisor.stop().await, Exit::Normal);
+}

@@ -94,6 +94,8 @@ struct Shared {
     /// Wakes the task: something was asked for.
     asked: Notify,
     status: watch::Sender<Status>,
+    /// Wakes who waits for the end of a child that is to be forgotten.
+    forgotten: watch::Sender<()>,
     events: broadcast::Sender<SupervisorEvent>,
 }
 
@@ -123,6 +125,7 @@ impl Supervisor {
             shared: Arc::new(Shared {
                 inner: Mutex::new(inner),
                 asked: Notify::new(),
+                forgotten: watch::Sender::new(()),
                 status: watch::Sender::new(Status { state: LifecycleState::Created, run: 0, exit: Exit::Normal }),
                 events: broadcast::Sender::new(EVENTS_KEPT),
             }),
@@ -162,21 +165,26 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Stops a child as its options say, and forgets it once it is down. Whether there was one of that name.
+    /// Stops a child as its options say, and waits until it is down and forgotten. Whether there was one of that name.
     ///
-    /// Until then it is among [`children`](Self::children), and its name is taken.
-    pub fn remove(&self, name: &str) -> bool {
-        let gone = {
+    /// Until then it is among [`children`](Self::children), and its name is taken; afterwards another one may have it.
+    /// Dropping the future stops the waiting alone, once it has been polled.
+    pub async fn remove(&self, name: &str) -> bool {
+        // Before it is looked, so that no end is missed.
+        let mut forgotten = self.shared.forgotten.subscribe();
+        let (key, gone) = {
             let inner = &mut *self.shared.inner.lock();
             let Some(key) = inner.names.get(name).copied() else { return false };
             let child = inner.machine.slot(key).map(|slot| Arc::clone(&slot.child));
             inner.machine.remove(key);
-            child.filter(|_| inner.forget(key, name))
+            (key, child.filter(|_| inner.forget(key, name)))
         };
         if let Some(child) = gone {
             child.abandon();
         }
         self.shared.asked.notify_one();
+        // An error is that the sender is gone, which `self` holds.
+        while self.is_leaving(key) && forgotten.changed().await.is_ok() {}
         true
     }
 
@@ -254,6 +262,12 @@ impl Supervisor {
         inner.machine.stop();
         self.shared.asked.notify_one();
         self.shared.status.borrow().run
+    }
+
+    /// Whether that child is there still, and a task that takes it down.
+    fn is_leaving(&self, key: ChildKey) -> bool {
+        let inner = self.shared.inner.lock();
+        inner.machine.slot(key).is_some() && !matches!(self.state(), LifecycleState::Created | LifecycleState::Stopped)
     }
 
     /// Waits until that run is over, if it is not.
@@ -364,6 +378,8 @@ impl Drop for Ending<'_> {
             status.state = LifecycleState::Stopped;
             status.exit = exit;
         });
+        // Nobody takes a child down any more.
+        self.shared.forgotten.send_replace(());
     }
 }
 
@@ -445,7 +461,9 @@ impl Shared {
                 return;
             };
             lives.stops.remove(&key);
-            inner.forget(key, &name);
+            if inner.forget(key, &name) {
+                self.forgotten.send_replace(());
+            }
             self.tell_end(name, exit, inner.machine.slot(key));
             let is_over = inner.machine.slot(key).is_none_or(|slot| slot.state == SlotState::Ended);
             is_over.then_some(child)

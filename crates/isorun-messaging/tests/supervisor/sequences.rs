@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use isorun_messaging::{Child, Exit, LifecycleState, Restart, Strategy, Supervisor, SupervisorOptions};
 use proptest::arbitrary::any;
 use proptest::collection::vec;
@@ -79,7 +80,7 @@ async fn run(strategy: Strategy, restarts_max: u32, children: Vec<(Restart, Vec<
             }
             Step::End(..) => {}
             Step::Add(restart, lives) => add(&mut fakes, restart, lives),
-            Step::Remove(which) => drop(below.remove(&(which % (fakes.len() + 1)).to_string())),
+            Step::Remove(which) => drop(below.remove(&(which % (fakes.len() + 1)).to_string()).now_or_never()),
             Step::Stop => drop(within(above.stop()).await),
             Step::Start => start(&mut starts),
         }
@@ -142,7 +143,7 @@ async fn many_may_start_stop_add_and_remove_at_once() {
                         // Its name may be taken.
                         drop(supervisor.add(which.to_string(), child, restart));
                     }
-                    4..7 => drop(supervisor.remove(&which.to_string())),
+                    4..7 => drop(supervisor.remove(&which.to_string()).await),
                     7 => drop(supervisor.start().await),
                     8 => drop(supervisor.children()),
                     _ => drop(supervisor.stop().await),

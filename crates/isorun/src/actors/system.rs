@@ -341,11 +341,13 @@ impl Actors {
             let of = known.of.remove(id);
             of.and_then(|name| shared.supervisor(&known, name.as_deref()).ok())
         };
-        if let Some(supervisor) = supervisor {
-            // Before it ends, so that nobody starts it again.
-            supervisor.remove(id.as_str());
-        }
-        let was_there = shared.system.remove(id).await;
+        // Its name is free too once this returns. First of both, so that nobody starts it again.
+        let forgotten = async {
+            if let Some(supervisor) = supervisor {
+                supervisor.remove(id.as_str()).await;
+            }
+        };
+        let ((), was_there) = tokio::join!(forgotten, shared.system.remove(id));
         if was_there {
             shared.setups.by_id.write().remove(id);
         }
