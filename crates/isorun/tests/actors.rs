@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use common::{bounded, serve_channel};
 use isorun::actors::{
-    Actor, Actors, ActorsError, ActorsOptions, COMPONENTS_INTERFACE, DELIVERY_INTERFACE, DELIVERY_MESSAGES_MAX,
-    DeadLetterReason, Delivery, LifecycleState, LogLimits, LogQuery, MessagingError, RemoteDelivery, RemoteNode,
-    RequestOutcome, Restart, SupervisorOptions,
+    Actor, Actors, ActorsError, ActorsOptions, COMPONENTS_INTERFACE, CorrelationId, DELIVERY_INTERFACE,
+    DELIVERY_MESSAGES_MAX, DeadLetterReason, Delivery, LifecycleState, LogLimits, LogQuery, MessagingError,
+    OUTCOMES_MAX, RemoteDelivery, RemoteNode, RequestOutcome, Restart, SupervisorOptions,
 };
 use isorun::{
     Audience, CallOptions, Callee, ComponentId, ComponentPattern, Failure, Grants, HealthStatus, Listener, LogLevel,
@@ -18,6 +18,9 @@ use isorun::{
 use isorun_core::ComponentMessage;
 
 const TALLY: &[u8] = include_bytes!("../../../guests/prebuilt/tally.wasm");
+
+/// How many requests wait for one that is stuck.
+const STUCK: u64 = 1_000;
 
 /// How long a test waits for an answer, in milliseconds.
 const PATIENCE_MS: u64 = 60_000;
@@ -400,6 +403,67 @@ async fn whoever_knows_the_types_alone_can_deliver_and_look_as_well() {
     let outcome = format!("{DELIVERY_INTERFACE}#outcome");
     let refused = host.exec(&outcome, &[text("no uuid")], CallOptions::default()).await.unwrap_err();
     assert!(refused.to_string().contains("no UUID"), "{refused}");
+
+    let outcomes = format!("{DELIVERY_INTERFACE}#outcomes");
+    let of = |ids: Vec<Val>| [Val::List(ids), Val::U32(u32::MAX)];
+    let refused = host.exec(&outcomes, &of(vec![text("no uuid")]), CallOptions::default()).await.unwrap_err();
+    assert!(refused.to_string().contains("no UUID"), "{refused}");
+    let unknown = text("00000000-0000-4000-8000-000000000000");
+    let most = of(vec![unknown.clone(); OUTCOMES_MAX]);
+    let came = host.exec(&outcomes, &most, CallOptions::default()).await.unwrap();
+    let [Val::List(came)] = &came[..] else { panic!("{came:?}") };
+    let lost =
+        |one: &Val| matches!(one, Val::Tuple(one) if matches!(&one[1], Val::Variant(case, _) if case == "failed"));
+    assert!(!came.is_empty() && came.iter().all(lost), "{came:?}");
+    let many = of(vec![unknown; OUTCOMES_MAX + 1]);
+    let refused = host.exec(&outcomes, &many, CallOptions::default()).await.unwrap_err();
+    assert!(refused.to_string().contains("1025 outcomes at once, 1024 are allowed"), "{refused}");
+    assert_eq!(host.exec(&outcomes, &of(Vec::new()), CallOptions::default()).await.unwrap(), [Val::List(Vec::new())]);
+}
+
+/// Requests to a component that does not answer, more than there are calls by which outcomes are fetched, keep no other
+/// component's answer back.
+#[tokio::test]
+async fn a_component_that_is_stuck_keeps_no_answers_of_others_from_who_asked() {
+    let (_runtime, there, transport) = far(ActorsOptions::new(), &["demo/tally/0", "demo/tally/1"]).await;
+    let near = Runtime::new().unwrap();
+    let remote = Arc::new(RemoteDelivery::new(host(&near, transport)));
+    let until = std::time::Instant::now() + std::time::Duration::from_millis(10 * PATIENCE_MS);
+    let request = |to: &str, text: &'static str, number: u64| {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&number.to_le_bytes());
+        let correlation = CorrelationId::from_random(bytes);
+        let message = ComponentMessage {
+            correlation_id: Some(correlation),
+            timeout_ms: Some(10 * PATIENCE_MS),
+            ..ComponentMessage::new(id("test/asks/0"), id(to), text)
+        };
+        (correlation, message)
+    };
+    // One is in hand for longer than the test, the others wait behind it; the mailbox has room for as many.
+    let long = format!("sleep {}", 9 * PATIENCE_MS);
+    let mut stuck = vec![request("demo/tally/0", long.leak(), 0)];
+    stuck.extend((1..STUCK).map(|number| request("demo/tally/0", "get", number)));
+    let (ids, messages): (Vec<_>, Vec<_>) = stuck.into_iter().unzip();
+    let went = bounded(remote.deliver(messages)).await.unwrap();
+    assert!(went.iter().all(Result::is_ok), "{went:?}");
+    let mut waits = tokio::task::JoinSet::new();
+    for id in ids {
+        let remote = remote.clone();
+        waits.spawn(async move { remote.outcome(id, until).await });
+    }
+    for number in 0..3 {
+        let (id, message) = request("demo/tally/1", "add 1", STUCK + number);
+        assert_eq!(bounded(remote.deliver(vec![message])).await.unwrap(), [Ok(())]);
+        assert_eq!(replied(bounded(remote.outcome(id, until)).await.unwrap()), (number + 1).to_string());
+        assert!(waits.try_join_next().is_none(), "the others wait");
+    }
+    // What they get when the component goes.
+    assert!(there.remove(&id("demo/tally/0")).await);
+    while let Some(outcome) = bounded(waits.join_next()).await {
+        let outcome = outcome.unwrap();
+        assert!(matches!(outcome, Ok(RequestOutcome::Failed(MessagingError::DeliveryFailed { .. }))), "{outcome:?}");
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! Messages between the components of two hosts: this host's end of sending them, and of taking them.
 
+use std::future::poll_fn;
 use std::sync::{Arc, OnceLock};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -9,10 +11,11 @@ use isorun_core::{
     Fault, FunctionIndex, MessagingError, Refusal, Reply, RequestOutcome,
 };
 use neopack::{Pack, Unpack};
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::OnceCell;
 
-use super::types::{DELIVER, DELIVERY_INTERFACE, OUTCOME};
-use super::wire::{self, DELIVERY_BYTES_MAX, DELIVERY_MESSAGES_MAX, Error, Message, Outcome};
+use super::outcomes::{GATHER_MS, OUTCOMES_MAX, OUTCOMES_WAIT_MS_MAX, Waiting};
+use super::types::{DELIVER, DELIVERY_INTERFACE, OUTCOME, OUTCOMES};
+use super::wire::{self, DELIVERY_BYTES_MAX, DELIVERY_MESSAGES_MAX, Error, Message, OUTCOMES_BYTES, Outcome};
 use crate::reflect;
 
 /// How long another host may take to put messages into its mailboxes, in milliseconds.
@@ -21,36 +24,36 @@ use crate::reflect;
 /// meanwhile, since their order is kept.
 pub const DELIVER_MS_MAX: u64 = 10_000;
 
-/// Most outcomes that are waited for at one place at once; the next wait for theirs until one of these has come.
-///
-/// Three quarters of the calls that a connection has, so that deliveries always have room beside them.
-pub const OUTCOMES_WAITING_MAX: usize = 768;
-
-const _: () = assert!(OUTCOMES_WAITING_MAX < 1_024);
-
 /// The components of another host, to be sent messages.
 ///
 /// Nothing is opened or sent before the first message. Messages go in their order, many at once, and none is sent again by
 /// itself: one whose fate is not known fails as one that may have arrived. Outcomes are waited for at the place where the
-/// messages went, as long as the link keeps to it.
+/// messages went, as long as the link keeps to it, and together: a component that does not answer delays no other's answer.
 pub struct RemoteDelivery {
+    far: Arc<Far>,
+}
+
+/// The other host, and what is waited for there.
+struct Far {
     callee: Arc<dyn Callee>,
     bound: OnceCell<Arc<dyn Bound>>,
-    waiting: Semaphore,
+    waiting: Waiting,
 }
 
 /// The places of the functions in what is bound.
 const DELIVER_AT: FunctionIndex = FunctionIndex(0);
-const OUTCOME_AT: FunctionIndex = FunctionIndex(1);
+const OUTCOMES_AT: FunctionIndex = FunctionIndex(1);
 
 impl RemoteDelivery {
     /// The components of a host whose own instance is `callee`: an instance `isorun` at the other end of a connection, or a
     /// group of them that keeps to one.
     #[must_use]
     pub fn new(callee: Arc<dyn Callee>) -> Self {
-        Self { callee, bound: OnceCell::new(), waiting: Semaphore::new(OUTCOMES_WAITING_MAX) }
+        Self { far: Arc::new(Far { callee, bound: OnceCell::new(), waiting: Waiting::default() }) }
     }
+}
 
+impl Far {
     /// Calls one of the functions, and unpacks what it gave with `read`.
     async fn call<T>(
         &self,
@@ -96,6 +99,47 @@ impl RemoteDelivery {
         };
         self.call(DELIVER_AT, packed, until, results).await
     }
+
+    /// Begins the calls that are due for outcomes that are waited for.
+    fn fetch(self: &Arc<Self>) {
+        while let Some(ids) = self.waiting.begin() {
+            let far = self.clone();
+            tokio::spawn(async move {
+                let came = far.outcomes(&ids).await;
+                let gathers = far.waiting.over(ids, came);
+                far.fetch();
+                if gathers {
+                    tokio::time::sleep(Duration::from_millis(GATHER_MS)).await;
+                    far.waiting.gathered();
+                    far.fetch();
+                }
+            });
+        }
+    }
+
+    /// Waits for some of these; gives those that came.
+    async fn outcomes(&self, ids: &[CorrelationId]) -> Result<Vec<(CorrelationId, RequestOutcome)>, Failure> {
+        let texts: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        let packed = pack(&(texts, OUTCOMES_WAIT_MS_MAX)).map_err(|detail| Failure::NotSent { cause: detail })?;
+        // Longer than it waits there: what it brings is given once.
+        let until = Instant::now() + Duration::from_millis(u64::from(OUTCOMES_WAIT_MS_MAX) + DELIVER_MS_MAX);
+        let results = |bytes: &[u8]| {
+            at_most(bytes, ids.len(), "outcomes")?;
+            let (came,): (Vec<(&str, Outcome<'_>)>,) = unpack(bytes)?;
+            let known = |(id, outcome): (&str, Outcome<'_>)| {
+                let id = wire::correlation_id(id).ok_or("a correlation id that is no UUID")?;
+                Ok((id, outcome.checked().unwrap_or_else(|error| lost(error.to_string()))))
+            };
+            came.into_iter().map(known).collect()
+        };
+        match self.call(OUTCOMES_AT, packed, until, results).await {
+            // Of the call, and not of the requests.
+            Err(Failure::Deadline { .. }) => {
+                Err(Failure::Unknown { cause: "the host there did not say in time what became of it".into() })
+            }
+            came => came,
+        }
+    }
 }
 
 impl Delivery for RemoteDelivery {
@@ -110,7 +154,7 @@ impl Delivery for RemoteDelivery {
                 match &lost {
                     // What follows one that was lost could overtake it.
                     Some(failure) => results.extend(some.iter().map(|_| Err(not_delivered(failure)))),
-                    None => match self.deliver_some(some).await {
+                    None => match self.far.deliver_some(some).await {
                         Ok(delivered) => results.extend(delivered),
                         Err(failure) if results.is_empty() && some.len() == messages.len() => return Err(failure),
                         Err(failure) => {
@@ -126,22 +170,24 @@ impl Delivery for RemoteDelivery {
 
     fn outcome(&self, id: CorrelationId, until: Instant) -> BoxFuture<'_, Result<RequestOutcome, Failure>> {
         Box::pin(async move {
-            let late = || Failure::Deadline { waited_ms: 0 };
-            let turn = tokio::time::timeout_at(until.into(), self.waiting.acquire()).await.map_err(|_| late())?;
-            let _turn = turn.map_err(|_| Failure::Cancelled)?;
-            let packed = pack(&(id.to_string(),)).map_err(|detail| Failure::NotSent { cause: detail })?;
-            let outcome = |bytes: &[u8]| {
-                let (outcome,): (Outcome<'_>,) = unpack(bytes)?;
-                outcome.checked().map_err(|error| error.to_string())
-            };
-            self.call(OUTCOME_AT, packed, until, outcome).await
+            let started = Instant::now();
+            let outcome = self.far.waiting.join(id);
+            self.far.fetch();
+            match tokio::time::timeout_at(until.into(), outcome).await {
+                Ok(Ok(outcome)) => outcome,
+                Ok(Err(_)) => Err(Failure::Unknown { cause: "its outcome is fetched by another call".into() }),
+                Err(_) => {
+                    let waited_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+                    Err(Failure::Deadline { waited_ms })
+                }
+            }
         })
     }
 }
 
 impl std::fmt::Debug for RemoteDelivery {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RemoteDelivery").field("is_bound", &self.bound.initialized()).finish_non_exhaustive()
+        f.debug_struct("RemoteDelivery").field("is_bound", &self.far.bound.initialized()).finish_non_exhaustive()
     }
 }
 
@@ -176,7 +222,7 @@ fn not_delivered(failure: &Failure) -> MessagingError {
 
 fn want() -> Result<&'static BindRequest, Failure> {
     static WANT: OnceLock<Result<BindRequest, Failure>> = OnceLock::new();
-    let made = WANT.get_or_init(|| reflect::want(DELIVERY_INTERFACE, &[DELIVER, OUTCOME]));
+    let made = WANT.get_or_init(|| reflect::want(DELIVERY_INTERFACE, &[DELIVER, OUTCOMES]));
     made.as_ref().map_err(Clone::clone)
 }
 
@@ -186,6 +232,18 @@ pub(super) fn pack(value: &impl Pack) -> Result<Bytes, String> {
 
 pub(super) fn unpack<'a, T: Unpack<'a>>(bytes: &'a [u8]) -> Result<T, String> {
     neopack::unpack(bytes).map_err(|error| error.to_string())
+}
+
+/// That the first of some packed values is a list of no more than that many, before any of them is unpacked.
+fn at_most(bytes: &[u8], limit: usize, what: &str) -> Result<(), String> {
+    let mut front = neopack::Decoder::new(bytes);
+    let count = front.struct_begin().and_then(|()| front.list_begin()).map_err(|error| error.to_string())?;
+    if count as usize > limit { Err(format!("{count} {what} at once, {limit} are allowed")) } else { Ok(()) }
+}
+
+/// The outcome of a request whose answer is not to be had.
+fn lost(reason: String) -> RequestOutcome {
+    RequestOutcome::Failed(MessagingError::DeliveryFailed { may_have_arrived: true, reason })
 }
 
 /// The mailboxes of this host, as one caller bound them.
@@ -201,11 +259,8 @@ impl ServedDelivery {
     }
 
     async fn deliver(&self, args: &[u8]) -> Result<Bytes, Failure> {
+        at_most(args, DELIVERY_MESSAGES_MAX, "messages").map_err(bad_arguments)?;
         let (messages,): (Vec<Message<'_>>,) = unpack(args).map_err(bad_arguments)?;
-        if messages.len() > DELIVERY_MESSAGES_MAX {
-            let (count, limit) = (messages.len(), DELIVERY_MESSAGES_MAX);
-            return Err(bad_arguments(format!("{count} messages at once, {limit} are allowed")));
-        }
         // What is no message is answered in its place; the others are delivered.
         let (mut sound, mut results) = (Vec::with_capacity(messages.len()), Vec::with_capacity(messages.len()));
         for message in messages {
@@ -230,6 +285,42 @@ impl ServedDelivery {
         let outcome = self.delivery.outcome(id, until).await?;
         pack(&(Outcome::from(&outcome),)).map_err(bad_results)
     }
+
+    async fn outcomes(&self, args: &[u8], until: Instant) -> Result<Bytes, Failure> {
+        at_most(args, OUTCOMES_MAX, "outcomes").map_err(bad_arguments)?;
+        let (ids, wait_ms): (Vec<&str>, u32) = unpack(args).map_err(bad_arguments)?;
+        let wait = Duration::from_millis(wait_ms.min(OUTCOMES_WAIT_MS_MAX).into());
+        let until = until.min(Instant::now() + wait);
+        let mut waits = Vec::with_capacity(ids.len());
+        for id in ids {
+            let id =
+                wire::correlation_id(id).ok_or_else(|| bad_arguments("a correlation id that is no UUID".into()))?;
+            waits.push((id, self.delivery.outcome(id, until)));
+        }
+        let (mut came, mut bytes) = (Vec::new(), 0);
+        // What is taken is given in this very answer: between the two nothing is awaited.
+        poll_fn(|cx| {
+            let mut at = 0;
+            while at < waits.len() && bytes < OUTCOMES_BYTES {
+                let Poll::Ready(outcome) = waits[at].1.as_mut().poll(cx) else {
+                    at += 1;
+                    continue;
+                };
+                let (id, _) = waits.swap_remove(at);
+                let outcome = match outcome {
+                    Ok(outcome) => outcome,
+                    Err(Failure::Deadline { .. }) => continue,
+                    Err(failure) => lost(failure.to_string()),
+                };
+                bytes += wire::outcome_size(&outcome);
+                came.push((id.to_string(), outcome));
+            }
+            if came.is_empty() && !waits.is_empty() { Poll::Pending } else { Poll::Ready(()) }
+        })
+        .await;
+        let came: Vec<_> = came.iter().map(|(id, outcome)| (id.as_str(), Outcome::from(outcome))).collect();
+        pack(&(came,)).map_err(bad_results)
+    }
 }
 
 impl Bound for ServedDelivery {
@@ -243,6 +334,7 @@ impl Bound for ServedDelivery {
             let results = match self.functions.get(function.0 as usize) {
                 Some(&DELIVER) => self.deliver(&args).await?,
                 Some(&OUTCOME) => self.outcome(&args, cx.deadline).await?,
+                Some(&OUTCOMES) => self.outcomes(&args, cx.deadline).await?,
                 _ => return Err(reflect::no_such_function(function).into()),
             };
             Ok(Reply { results, fuel_used: 0 })

@@ -39,6 +39,7 @@ mod kind;
 mod logs;
 mod node;
 mod options;
+mod outcomes;
 pub(crate) mod status;
 mod system;
 pub(crate) mod types;
@@ -47,7 +48,7 @@ mod wire;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use dead::{DEAD_LETTERS_PAGE_MAX, DeadLetterPage};
-pub use delivery::{DELIVER_MS_MAX, OUTCOMES_WAITING_MAX, RemoteDelivery};
+pub use delivery::{DELIVER_MS_MAX, RemoteDelivery};
 pub use isorun_core::{
     CorrelationId, Delivery, MESSAGE_BYTES_MAX, MessagePayload, MessagingError, REQUEST_TIMEOUT_MS_MAX, RequestOutcome,
 };
@@ -60,6 +61,7 @@ pub use kind::{Actor, ActorKind};
 pub use logs::{LOG_LINES_MAX, LOG_WAIT_MS_MAX, LogEntry, LogLimits, LogPage, LogQuery};
 pub use node::{REMOTE_COMPONENTS_MAX, RemoteNode};
 pub use options::ActorsOptions;
+pub use outcomes::{OUTCOME_CALLS_MAX, OUTCOMES_MAX};
 pub use status::{COMPONENTS_PAGE_MAX, ComponentStatus};
 pub use system::{Actors, ActorsError};
 pub use types::{COMPONENTS_INTERFACE, DELIVERY_INTERFACE};

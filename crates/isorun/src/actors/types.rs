@@ -13,6 +13,7 @@ pub const COMPONENTS_INTERFACE: &str = "isorun:host/components@0.1.0";
 /// The functions of [`DELIVERY_INTERFACE`].
 pub(super) const DELIVER: &str = "deliver";
 pub(super) const OUTCOME: &str = "outcome";
+pub(super) const OUTCOMES: &str = "outcomes";
 /// The functions of [`COMPONENTS_INTERFACE`].
 pub(super) const COMPONENTS: &str = "components";
 pub(super) const LOGS: &str = "logs";
@@ -108,6 +109,10 @@ pub(crate) fn delivery(types: &mut RegistryBuilder) -> Result<Interface, LedgerE
     let all_delivered = of.list(delivered)?;
     of.function(DELIVER, &[("messages", messages)], all_delivered)?;
     of.function(OUTCOME, &[("correlation-id", text)], outcome)?;
+    let (ids, wait_ms) = (of.list(text)?, of.plain(TypeDef::U32)?);
+    let came = of.plain(TypeDef::Tuple(vec![text, outcome]))?;
+    let all_came = of.list(came)?;
+    of.function(OUTCOMES, &[("correlation-ids", ids), ("wait-ms", wait_ms)], all_came)?;
     Ok(of.interface)
 }
 

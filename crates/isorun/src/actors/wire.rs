@@ -20,6 +20,9 @@ pub const DELIVERY_MESSAGES_MAX: usize = 1_024;
 /// Below what frames carry; a message that is as large as may be fits into one with room to spare.
 pub(super) const DELIVERY_BYTES_MAX: usize = 2 << 20;
 
+/// Once so many bytes of outcomes are in an answer, no more go with it: the rest waits for the next call.
+pub(super) const OUTCOMES_BYTES: usize = DELIVERY_BYTES_MAX / 4;
+
 /// What a message takes beside its payload: three ids, a correlation id, numbers and tags.
 const MESSAGE_BYTES: usize = 3 * (3 * COMPONENT_NAME_BYTES_MAX + 2) + 128;
 
@@ -34,6 +37,20 @@ pub(super) fn size(message: &ComponentMessage) -> usize {
     let content_type = message.payload.content_type.as_ref().map_or(0, |text| text.len());
     message.payload.data.len() + content_type + MESSAGE_BYTES
 }
+
+/// About what an outcome takes in an answer, in bytes, a reason included.
+pub(super) fn outcome_size(outcome: &RequestOutcome) -> usize {
+    let text = |text: &str| text.len();
+    let bytes = match outcome {
+        RequestOutcome::Replied(payload) => payload.data.len() + payload.content_type.as_deref().map_or(0, text),
+        RequestOutcome::Refused { reason } => reason.len(),
+        _ => REASON_BYTES_MAX,
+    };
+    bytes + OUTCOME_BYTES
+}
+
+/// What an outcome takes beside its texts: its id, and tags.
+const OUTCOME_BYTES: usize = 128;
 
 #[derive(Pack, Unpack)]
 pub(super) struct Payload<'a> {
