@@ -39,19 +39,50 @@ pub async fn listen(name: &str) -> Result<UnixTransportListener, Failed> {
 
 /// Makes a folder that nobody but its user may enter.
 fn make_private(folder: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+    use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    check_private(folder)
+}
+
+/// That nobody but this user may enter the folder: whoever can may take the place of a node, or operate one.
+fn check_private(folder: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
     let found = std::fs::symlink_metadata(folder)?;
-    if !found.is_dir() || found.permissions().mode() & 0o022 != 0 {
-        return Err(std::io::Error::other("it is no folder that its user alone can write to"));
+    // A socket's other end, here this process itself, is told who made it.
+    let user = tokio::net::UnixStream::pair()?.0.peer_cred()?.uid();
+    let at = folder.display();
+    let problem = if !found.is_dir() {
+        format!("it is no folder: remove it, or set XDG_RUNTIME_DIR to another place than that of `{at}`")
+    } else if found.uid() != user {
+        format!(
+            "it belongs to user {}, and this is user {user}: set XDG_RUNTIME_DIR to a folder of your own",
+            found.uid()
+        )
+    } else if found.mode() & 0o077 != 0 {
+        format!("others may enter it (mode {:03o}): `chmod 700 {at}` keeps them out", found.mode() & 0o777)
+    } else {
+        return Ok(());
+    };
+    Err(std::io::Error::other(problem))
+}
+
+/// The folder, if there is one and it can be trusted.
+fn trusted(folder: &Path) -> Result<(), Failed> {
+    match check_private(folder) {
+        // Then no node has run here.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        checked => checked.map_err(|error| {
+            Failed::new(FAILED, format!("the control sockets in `{}` are not trusted: {error}", folder.display()))
+        }),
     }
-    Ok(())
 }
 
 /// The way to the node of that name.
 pub fn transport(name: &str) -> Result<(UnixTransport, UnixAddress), Failed> {
     let none = || Failed::usage(format!("no node called `{name}` can be looked for: HOME is not set"));
-    let path = path_in(&folder().ok_or_else(none)?, name);
+    let folder = folder().ok_or_else(none)?;
+    trusted(&folder)?;
+    let path = path_in(&folder, name);
     let address = UnixAddress::new(&path).map_err(|error| Failed::usage(error.to_string()))?;
     if !path.exists() {
         let names = nodes();
@@ -64,6 +95,9 @@ pub fn transport(name: &str) -> Result<(UnixTransport, UnixAddress), Failed> {
 
 /// The one node that runs here.
 pub fn only_node() -> Result<String, Failed> {
+    if let Some(folder) = folder() {
+        trusted(&folder)?;
+    }
     let mut names = nodes();
     match (names.pop(), names.is_empty()) {
         (Some(name), true) => Ok(name),

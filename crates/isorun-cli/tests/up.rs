@@ -329,3 +329,39 @@ fn the_numbers_of_a_node_are_told_over_http() {
     let away = world.run(&["up", &manifest, "--metrics", "0.0.0.0:0"]);
     assert!(away.code == Some(2) && away.err.contains("--metrics: will not listen"), "{away:?}");
 }
+
+#[test]
+fn a_manifest_that_has_no_end_is_refused_without_waiting_for_it() {
+    let world = World::new();
+    let pipe = world.path().join("pipe.toml");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for file in [pipe.to_str().unwrap(), "/dev/zero", world.path().to_str().unwrap()] {
+        let done = world.run(&["up", file, "--check"]);
+        assert!(done.code == Some(1) && done.err.contains("no regular file"), "{done:?}");
+    }
+    let large = |bytes: usize| world.0.file("large.toml", format!("#{}", "x".repeat(bytes - 1)));
+    let done = world.run(&["up", &large((4 << 20) + 1), "--check"]);
+    assert!(done.code == Some(1) && done.err.contains("more than 4194304 bytes"), "{done:?}");
+    let done = world.run(&["up", &large(4 << 20), "--check"]);
+    assert!(!done.err.contains("more than"), "{done:?}");
+}
+
+#[test]
+fn a_folder_of_control_sockets_that_others_may_enter_is_trusted_by_nobody() {
+    use std::os::unix::fs::PermissionsExt;
+    let world = World::new();
+    let folder = world.path().join("isorun");
+    std::fs::create_dir(&folder).unwrap();
+    let allow = |mode| std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(mode)).unwrap();
+    let manifest = world.manifest("east", &tally("demo/tally/0"));
+    for mode in [0o755, 0o701, 0o770] {
+        allow(mode);
+        for args in [&["up", &manifest][..], &["ps"], &["ps", "east"]] {
+            let done = world.run(args);
+            assert!(done.code == Some(1) && done.err.contains("chmod 700"), "{mode:o} {args:?} {done:?}");
+        }
+    }
+    allow(0o700);
+    let (_node, _) = world.up("east", &tally("demo/tally/0"));
+    assert!(world.run(&["ps", "east"]).out.contains("demo/tally/0"));
+}

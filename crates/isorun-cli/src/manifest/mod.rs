@@ -85,15 +85,26 @@ pub const MANIFEST_BYTES_MAX: u64 = 4 << 20;
 /// How long a component may take to stop, in milliseconds, unless the manifest says otherwise.
 pub const STOP_MS: u64 = 5_000;
 
+/// Reads a regular file: a pipe or a device may have no end.
+fn read_bounded(file: &Path) -> std::io::Result<String> {
+    use std::io::{Error, Read};
+    if !std::fs::metadata(file)?.is_file() {
+        return Err(Error::other("it is no regular file"));
+    }
+    let mut text = String::new();
+    // It may grow meanwhile.
+    std::fs::File::open(file)?.take(MANIFEST_BYTES_MAX + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MANIFEST_BYTES_MAX {
+        return Err(Error::other(format!("it has more than {MANIFEST_BYTES_MAX} bytes, the most that a manifest has")));
+    }
+    Ok(text)
+}
+
 impl Manifest {
     /// Reads the manifest in `file`; paths in it are as from its folder.
     pub fn open(file: &Path) -> Result<Self, Failed> {
         let unread = |error: String| Failed::unread(format!("cannot read `{}`: {error}", file.display()));
-        let bytes = std::fs::metadata(file).map_err(|error| unread(error.to_string()))?.len();
-        if bytes > MANIFEST_BYTES_MAX {
-            return Err(unread(format!("it has {bytes} bytes, a manifest has {MANIFEST_BYTES_MAX} at most")));
-        }
-        let text = std::fs::read_to_string(file).map_err(|error| unread(error.to_string()))?;
+        let text = read_bounded(file).map_err(|error| unread(error.to_string()))?;
         let folder = file.parent().unwrap_or(Path::new(""));
         Self::read(&text, folder).map_err(|problems| problems.of_file(file))
     }
