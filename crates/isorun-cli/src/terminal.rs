@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use isorun::moves_cursor;
 use serde_json::{Value, json};
 
 use crate::args::Output;
@@ -25,7 +26,7 @@ impl Terminal {
                 text if text.is_empty() => Ok(()),
                 text => print(&text),
             },
-            Output::Json => print(&json!({ "ok": json() }).to_string()),
+            Output::Json => print(&json_line(&json!({ "ok": json() }))),
         }
     }
 
@@ -36,7 +37,7 @@ impl Terminal {
             // Where standard error is gone there is nobody to tell.
             Output::Json => {
                 let error = json!({ "error": { "kind": failed.kind, "text": masked(&failed.text) } });
-                let _ = writeln!(io::stderr().lock(), "{error}");
+                let _ = writeln!(io::stderr().lock(), "{}", json_line(&error));
             }
         }
     }
@@ -101,11 +102,18 @@ fn complain(text: &str) {
 
 /// The text without what a terminal obeys: components and peers are quoted in it, and they are strangers.
 fn plain(text: &str) -> String {
-    let obeyed = |c: char| {
-        (c.is_control() && c != '\n')
-            || matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
+    let obeyed = |c: char| moves_cursor(c) && c != '\n';
     text.chars().flat_map(|c| if obeyed(c) { c.escape_unicode().collect() } else { vec![c] }).collect()
+}
+
+/// A value as JSON on one line, in which nothing moves a cursor: outside of texts JSON has no such signs.
+pub fn json_line(value: &Value) -> String {
+    let mut line = String::new();
+    for c in value.to_string().chars() {
+        // All of them have four digits.
+        if moves_cursor(c) { line += &format!("\\u{:04x}", u32::from(c)) } else { line.push(c) }
+    }
+    line
 }
 
 /// A stranger's text on one line.
@@ -176,6 +184,14 @@ mod tests {
     #[test]
     fn what_a_terminal_obeys_is_shown_instead() {
         assert_eq!(plain("a\nb\u{1b}[2Jc\u{202e}d\r"), "a\nb\\u{1b}[2Jc\\u{202e}d\\u{d}");
-        assert_eq!(plain("schön – ok"), "schön – ok");
+        assert_eq!(plain("schön\u{61c} – ok"), "schön\\u{61c} – ok");
+    }
+
+    #[test]
+    fn json_escapes_what_a_terminal_obeys_and_is_the_same_value() {
+        let value = json!({ "a\u{9b}": "\u{1b}[2J\u{7f}\u{202e}\u{61c}\u{2028}\n\\ schön" });
+        let line = json_line(&value);
+        assert_eq!(line, r#"{"a\u009b":"\u001b[2J\u007f\u202e\u061c\u2028\n\\ schön"}"#);
+        assert_eq!(serde_json::from_str::<Value>(&line).unwrap(), value);
     }
 }

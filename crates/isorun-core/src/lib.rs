@@ -49,6 +49,7 @@ mod engine;
 mod failure;
 mod message;
 mod storage;
+mod text;
 mod trace;
 mod transport;
 
@@ -74,6 +75,7 @@ pub use storage::{
     STORAGE_KEY_BYTES_MAX, STORAGE_LIST_MAX, STORAGE_VALUE_BYTES_MAX, Storage, StorageError, StorageQuota,
     StorageUsage, check_storage_key,
 };
+pub use text::moves_cursor;
 pub use trace::{Trace, Tracer, set_tracer, tracer};
 pub use transport::{Channel, FRAME_BYTES_MAX, Listener, PeerIdentity, Transport, TransportError};
 

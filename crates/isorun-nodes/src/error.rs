@@ -371,7 +371,7 @@ fn plain(text: &str) -> String {
             plain.push('…');
             break;
         }
-        if c.is_control() { plain.extend(c.escape_default()) } else { plain.push(c) }
+        if isorun_core::moves_cursor(c) { plain.extend(c.escape_default()) } else { plain.push(c) }
     }
     plain
 }

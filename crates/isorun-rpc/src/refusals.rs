@@ -131,8 +131,8 @@ fn one_line(detail: &dyn Display) -> String {
     let text = detail.to_string();
     let mut line = String::new();
     for char in text.chars().take(DETAIL_CHARS_MAX) {
-        match char.is_control() {
-            true => line.extend(char.escape_debug()),
+        match isorun_core::moves_cursor(char) {
+            true => line.extend(char.escape_default()),
             false => line.push(char),
         }
     }

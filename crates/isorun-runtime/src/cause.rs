@@ -1,6 +1,6 @@
 //! Why a guest ended early: from the engine's errors to a typed [`Fault`].
 
-use isorun_core::{Failure, Fault};
+use isorun_core::{Failure, Fault, moves_cursor};
 use wasmtime::Trap;
 
 use crate::HostState;
@@ -68,7 +68,7 @@ pub(crate) fn plain(text: &str) -> String {
             plain.push('…');
             break;
         }
-        if c.is_control() { plain.extend(c.escape_default()) } else { plain.push(c) }
+        if moves_cursor(c) { plain.extend(c.escape_default()) } else { plain.push(c) }
     }
     plain
 }

@@ -59,7 +59,7 @@ pub use isorun_core::{
     BindRequest, Bound, BoxFuture, Budget, CallContext, CallFailed, Callee, Channel, ComponentHealth, ComponentId,
     ComponentPattern, DEADLINE_MS_DEFAULT, Directory, Failure, Fault, FunctionIndex, HealthStatus, InstanceUid,
     Listener, MessagePayload, PeerIdentity, Refusal, Reply, ResourceLimits, Storage, StorageQuota, Trace, Tracer,
-    Transport, TransportError, set_tracer, tracer,
+    Transport, TransportError, moves_cursor, set_tracer, tracer,
 };
 pub use isorun_ledger::{Function, Interface, Ledger, TypeRegistry, names_match, nearest};
 /// Components that turn bytes into bytes.

@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Write as _};
 
+use isorun_core::moves_cursor;
+
 use super::{LOG_LINE_BYTES_MAX, LogField, LogLine};
 
 /// The text as part of one line, cut to `room` bytes.
@@ -10,7 +12,7 @@ pub(super) fn one_line(text: &str, room: usize) -> String {
     let mut line = String::with_capacity(text.len().min(room));
     let mut end = 0;
     for c in text.chars() {
-        if moves(c) {
+        if moves_cursor(c) {
             line.extend(c.escape_default());
         } else {
             line.push(c);
@@ -31,13 +33,6 @@ pub(super) fn one_line(text: &str, room: usize) -> String {
 
 /// What stands for the rest of a text that was cut.
 const CUT: &str = "…";
-
-/// Whether showing it does something else than to put a sign after the others:
-/// controls, line separators, and what turns the direction of writing.
-fn moves(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{61c}')
-}
 
 /// What is left of a line's bytes while its parts are read.
 pub(super) struct Room {
@@ -137,7 +132,7 @@ mod tests {
             for text in [text.clone(), text.repeat(3)] {
                 let line = one_line(&text, room);
                 prop_assert!(line.len() <= room);
-                prop_assert!(!line.chars().any(moves));
+                prop_assert!(!line.chars().any(moves_cursor));
             }
         }
     }
