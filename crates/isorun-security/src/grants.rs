@@ -247,6 +247,12 @@ impl Grants {
         self.deliver_grant(peer, to).is_some()
     }
 
+    /// Whether a peer may deliver to any component at all, be there one or not.
+    #[must_use]
+    pub fn lets_deliver_somewhere(&self, peer: &PeerIdentity) -> bool {
+        self.delivered.iter().any(|(_, audience)| audience.includes(peer))
+    }
+
     /// Whether connections may be accepted, without encryption, at an address.
     pub fn may_listen(&self, address_is_loopback: bool) -> Decision {
         self.decide(&Request::Listen { address_is_loopback })

@@ -125,6 +125,8 @@ fn ask(grants: &Grants, ask: &Ask) -> Decision {
         Ask::Deliver(peer, to) => {
             let decision = grants.may_deliver(peer, &id(to));
             assert_eq!(grants.lets_deliver(peer, &id(to)), decision.is_allowed());
+            assert!(grants.lets_deliver_somewhere(peer) || !decision.is_allowed());
+            assert!(!Grants::new().lets_deliver_somewhere(peer));
             decision
         }
         Ask::Listen(address_is_loopback) => grants.may_listen(*address_is_loopback),

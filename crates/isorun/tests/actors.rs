@@ -8,12 +8,12 @@ use std::sync::Arc;
 use common::{bounded, serve_channel};
 use isorun::actors::{
     Actor, Actors, ActorsError, ActorsOptions, COMPONENTS_INTERFACE, CorrelationId, DELIVERY_INTERFACE,
-    DELIVERY_MESSAGES_MAX, DeadLetterReason, Delivery, LifecycleState, LogLimits, LogQuery, MessagingError,
+    DELIVERY_MESSAGES_MAX, DeadLetterReason, Delivery, LOOKS_MAX, LifecycleState, LogLimits, LogQuery, MessagingError,
     OUTCOMES_MAX, RemoteDelivery, RemoteNode, RequestOutcome, Restart, SupervisorOptions,
 };
 use isorun::{
     Audience, CallOptions, Callee, ComponentId, ComponentPattern, Failure, Grants, HealthStatus, Listener, LogLevel,
-    REFLECT_INSTANCE, Runtime, StorageQuota, TcpTransport, TcpTransportListener, Val,
+    REFLECT_INSTANCE, Refusal, Runtime, StorageQuota, TcpTransport, TcpTransportListener, Val,
 };
 use isorun_core::ComponentMessage;
 
@@ -257,6 +257,44 @@ async fn a_peer_sees_and_reaches_what_is_granted_to_it_and_nothing_else() {
     assert_eq!(ask(&there, "demo/secret/0", "get").await, "0");
 }
 
+/// A node that accepts messages as those grants say, over TCP, where a peer is somebody else than this process.
+async fn far_over_tcp(grants: Grants) -> (Actors, RemoteNode) {
+    let grants = grants.send(pattern("*/*/*"), ComponentPattern::everything());
+    let (runtime, there, _) = far(ActorsOptions::new().grants(grants), &["demo/tally/0"]).await;
+    let listener = TcpTransportListener::bind("tcp://127.0.0.1:0").await.unwrap();
+    let transport = Arc::new(TcpTransport::new(&listener.address()).unwrap());
+    tokio::spawn(async move { runtime.serve(Box::new(listener)).await });
+    (there, RemoteNode::new(&Runtime::new().unwrap(), transport))
+}
+
+#[tokio::test]
+async fn a_peer_that_may_deliver_nothing_is_refused_a_look() {
+    let (_there, node) = far_over_tcp(Grants::new()).await;
+    let refused = bounded(node.components(true)).await.unwrap_err();
+    assert!(matches!(&refused, Failure::Refused(Refusal::Unauthorised { .. })), "{refused}");
+    let refused = bounded(node.logs(&LogQuery { wait_ms: 30_000, ..LogQuery::default() })).await.unwrap_err();
+    assert!(matches!(&refused, Failure::Refused(Refusal::Unauthorised { .. })), "{refused}");
+}
+
+#[tokio::test]
+async fn peers_look_at_a_node_as_often_at_once_as_is_allowed_and_no_oftener() {
+    let (there, node) = far_over_tcp(Grants::new().deliver(Audience::Anyone, ComponentPattern::everything())).await;
+    let mut looks = tokio::task::JoinSet::new();
+    for _ in 0..LOOKS_MAX + 1 {
+        let node = node.clone();
+        let query = LogQuery { after: Some(0), limit: 1, wait_ms: 30_000, ..LogQuery::default() };
+        looks.spawn(async move { node.logs(&query).await });
+    }
+    let refused = bounded(looks.join_next()).await.unwrap().unwrap().unwrap_err();
+    assert!(matches!(&refused, Failure::Refused(Refusal::Overloaded { limit: 256, .. })), "{refused}");
+    assert_eq!(ask(&there, "demo/tally/0", "log here").await, "logged");
+    for _ in 0..LOOKS_MAX {
+        let page = bounded(looks.join_next()).await.unwrap().unwrap().unwrap();
+        assert_eq!(page.lines[0].message, "here");
+    }
+    assert_eq!(bounded(node.components(false)).await.unwrap().len(), 1, "there is room again");
+}
+
 #[tokio::test]
 async fn who_follows_the_log_gets_a_line_when_it_comes() {
     let limits = LogLimits { lines_per_component: 2, ..LogLimits::default() };
@@ -463,6 +501,26 @@ async fn a_component_that_is_stuck_keeps_no_answers_of_others_from_who_asked() {
     while let Some(outcome) = bounded(waits.join_next()).await {
         let outcome = outcome.unwrap();
         assert!(matches!(outcome, Ok(RequestOutcome::Failed(MessagingError::DeliveryFailed { .. }))), "{outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn components_of_one_id_are_added_and_removed_one_after_the_other() {
+    let runtime = Runtime::new().unwrap();
+    let actors = node(&runtime, ActorsOptions::new(), &[]).await;
+    let tally = runtime.builder(&runtime.load(TALLY).unwrap());
+    let tally = actors.kind_with_storage(tally, StorageQuota::default()).await.unwrap();
+    let one = id("demo/tally/0");
+    for _ in 0..5 {
+        let add = || actors.add(Actor::new(one.clone(), &tally));
+        bounded(async { tokio::join!(add(), actors.remove(&one), add(), actors.remove(&one), add()) }).await.0.unwrap();
+        // Whichever came last: it is there with its links and its supervisor, or it is gone and can be added.
+        if actors.system().component(&one).is_none() {
+            bounded(add()).await.unwrap();
+        }
+        assert_eq!(ask(&actors, "demo/tally/0", "add 1").await, "1");
+        assert!(bounded(actors.remove(&one)).await);
+        assert!(!bounded(actors.remove(&one)).await);
     }
 }
 

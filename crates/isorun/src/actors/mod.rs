@@ -58,7 +58,7 @@ pub use isorun_messaging::{
 };
 pub use isorun_storage::{MemoryStorage, NatsStorage, NatsStorageError, NatsStorageOptions, OpenError, RedbStorage};
 pub use kind::{Actor, ActorKind};
-pub use logs::{LOG_LINES_MAX, LOG_WAIT_MS_MAX, LogEntry, LogLimits, LogPage, LogQuery};
+pub use logs::{LOG_LINES_MAX, LOG_WAIT_MS_MAX, LOOKS_MAX, LogEntry, LogLimits, LogPage, LogQuery};
 pub use node::{REMOTE_COMPONENTS_MAX, RemoteNode};
 pub use options::ActorsOptions;
 pub use outcomes::{OUTCOME_CALLS_MAX, OUTCOMES_MAX};

@@ -11,6 +11,7 @@ use isorun_core::{
 use isorun_messaging::{DeadLetters, LifecycleState, MessagingStats};
 use isorun_system::LogLevel;
 use neopack::{Pack, Unpack};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::dead::DeadLetterPage;
 use super::delivery::{bad_arguments, bad_results, pack, unpack};
@@ -63,6 +64,12 @@ pub(crate) trait Living: Send + Sync {
     /// The mailboxes, as `caller` reaches them.
     fn delivery(&self, caller: &PeerIdentity) -> Result<Arc<dyn Delivery>, Failure>;
 
+    /// Begins a look of that caller's, which lasts as long as what it gives.
+    ///
+    /// # Errors
+    /// [`Refusal`](isorun_core::Refusal) for one that may see nothing here, or where too many look already.
+    fn look(&self, caller: &PeerIdentity) -> Result<Option<OwnedSemaphorePermit>, Failure>;
+
     /// The components after a name that `caller` may know of, `limit` of them at most; whether there are more.
     fn components<'a>(
         &'a self,
@@ -101,6 +108,7 @@ impl ServedStatus {
     async fn components(&self, args: &[u8]) -> Result<Bytes, Failure> {
         let (after, limit, ask_health): (Option<&str>, u32, bool) = unpack(args).map_err(bad_arguments)?;
         let limit = limit.clamp(1, COMPONENTS_PAGE_MAX) as usize;
+        let _look = self.living.look(&self.caller)?;
         let (components, more) = self.living.components(&self.caller, after, limit, ask_health).await;
         let components = components.iter().map(Component::from).collect();
         pack(&(Page { components, more },)).map_err(bad_results)
@@ -111,6 +119,7 @@ impl ServedStatus {
             unpack(args).map_err(bad_arguments)?;
         let component = component.map(ComponentId::parse).transpose();
         let component = component.map_err(|error| bad_arguments(error.to_string()))?;
+        let _look = self.living.look(&self.caller)?;
         if let Some(id) = component.as_ref().filter(|id| !self.living.knows(&self.caller, id)) {
             return Err(bad_arguments(format!("there is no component `{id}` here that this caller may see")));
         }

@@ -1,7 +1,7 @@
 //! The components of one node: who they are, who starts them again, and how they are reached.
 
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -19,12 +19,13 @@ use isorun_runtime::ComponentSetup;
 use isorun_security::{Audience, Grants};
 use isorun_system::{ActorMessaging, ActorServices, ActorStorage, LogLine, Logger};
 use parking_lot::{Mutex, RwLock};
+use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard, OwnedSemaphorePermit, Semaphore};
 
 use super::dead::DeadLetterPage;
 use super::delivery::RemoteDelivery;
 use super::ends::Told;
 use super::kind::{Actor, ActorKind};
-use super::logs::{LogBuffer, LogEntry, LogPage, LogQuery};
+use super::logs::{LOOKS_MAX, LogBuffer, LogEntry, LogPage, LogQuery};
 use super::now_ms;
 use super::options::ActorsOptions;
 use super::status::{ComponentStatus, Living, LivingNumbers};
@@ -32,6 +33,9 @@ use crate::{InstanceBuilder, InstantiateError, REFLECT_INSTANCE, RemoteEnd, Runt
 
 /// How long a component may take to say how it is, in milliseconds, where somebody looks.
 const HEALTH_MS_MAX: u64 = 1_000;
+
+/// How many components can be added or taken away at once. Those that share a turn wait for each other.
+const TURNS: usize = 64;
 
 /// The name of the supervisor above all others, for messages.
 const ROOT: &str = "node";
@@ -95,6 +99,9 @@ struct Shared {
     hosts: Hosts,
     logs: LogBuffer,
     grants: Option<Grants>,
+    looks: Arc<Semaphore>,
+    /// By ids, whose components are added and taken away one after the other.
+    turns: [AsyncMutex<()>; TURNS],
 }
 
 /// Who supervises whom.
@@ -151,6 +158,8 @@ impl Runtime {
             hosts,
             logs,
             grants,
+            looks: Arc::new(Semaphore::new(LOOKS_MAX)),
+            turns: std::array::from_fn(|_| AsyncMutex::default()),
         };
         let shared = Arc::new(shared);
         let living: Arc<dyn Living> = shared.clone();
@@ -193,15 +202,9 @@ fn not_added(supervisor: Option<&str>, error: AddChildError) -> ActorsError {
 }
 
 impl Setups {
-    /// Keeps what a component is linked with, unless another one has its id; whether it does.
-    fn add(&self, id: &ComponentId, setup: ComponentSetup, quota: Option<StorageQuota>) -> bool {
-        match self.by_id.write().entry(id.clone()) {
-            Entry::Vacant(entry) => {
-                entry.insert((setup, quota));
-                true
-            }
-            Entry::Occupied(_) => false,
-        }
+    /// Keeps what a component is linked with, in the place of what one of its id that is gone left behind.
+    fn add(&self, id: &ComponentId, setup: ComponentSetup, quota: Option<StorageQuota>) {
+        self.by_id.write().insert(id.clone(), (setup, quota));
     }
 
     fn setup(&self, id: &ComponentId) -> ComponentSetup {
@@ -302,8 +305,12 @@ impl Actors {
         let parent = supervisor.as_deref();
         shared.supervisor(&shared.known.lock(), parent)?;
         let setup = ComponentSetup { links: kind.links.clone(), budget: kind.budget.clone() };
+        let _turn = shared.turn(&id).await;
         // Another one of that id keeps what it has.
-        let is_new = shared.setups.add(&id, setup, kind.storage);
+        let is_new = shared.system.component(&id).is_none();
+        if is_new {
+            shared.setups.add(&id, setup, kind.storage);
+        }
         let added = shared.system.add(ComponentSpec { id: id.clone(), bytes: kind.bytes, config, mailbox }).await;
         let component = match added {
             Ok(component) => component,
@@ -336,6 +343,7 @@ impl Actors {
     /// What it stored stays.
     pub async fn remove(&self, id: &ComponentId) -> bool {
         let shared = &self.shared;
+        let _turn = shared.turn(id).await;
         let supervisor = {
             let mut known = shared.known.lock();
             let of = known.of.remove(id);
@@ -465,6 +473,13 @@ impl std::fmt::Debug for Actors {
 }
 
 impl Shared {
+    /// The turn of an id: until it is dropped nobody else adds or takes away what has it.
+    async fn turn(&self, id: &ComponentId) -> AsyncMutexGuard<'_, ()> {
+        let mut hasher = DefaultHasher::new();
+        id.hash(&mut hasher);
+        self.turns[(hasher.finish() % TURNS as u64) as usize].lock().await
+    }
+
     fn supervisor(&self, known: &Known, name: Option<&str>) -> Result<Supervisor, ActorsError> {
         match name {
             None => Ok(self.root.clone()),
@@ -475,14 +490,18 @@ impl Shared {
         }
     }
 
-    /// Each component as its supervisor sees it, by its id.
-    fn supervised(&self) -> HashMap<Arc<str>, ChildStatus> {
+    /// Each of these components as its supervisor sees it, by its id.
+    fn supervised(&self, shown: &[ComponentRef]) -> HashMap<Arc<str>, ChildStatus> {
+        if shown.is_empty() {
+            return HashMap::new();
+        }
+        let shown: HashSet<&str> = shown.iter().map(|component| component.id().as_str()).collect();
         let supervisors: Vec<Supervisor> = {
             let known = self.known.lock();
             known.supervisors.values().chain([&self.root]).cloned().collect()
         };
         let children = supervisors.iter().flat_map(Supervisor::children);
-        children.map(|child| (child.name.clone(), child)).collect()
+        children.filter(|child| shown.contains(&*child.name)).map(|child| (child.name.clone(), child)).collect()
     }
 
     /// Whether a caller may know of a component: it may send messages to it.
@@ -539,6 +558,19 @@ impl Living for Shared {
         Ok(self.system.delivery(caller))
     }
 
+    fn look(&self, caller: &PeerIdentity) -> Result<Option<OwnedSemaphorePermit>, Failure> {
+        if *caller == PeerIdentity::SameProcess {
+            return Ok(None);
+        }
+        if self.grants.as_ref().is_some_and(|grants| !grants.lets_deliver_somewhere(caller)) {
+            let reason = "no messages are accepted from here, and so nothing is shown".into();
+            return Err(Refusal::Unauthorised { reason }.into());
+        }
+        let look = self.looks.clone().try_acquire_owned();
+        let limit = LOOKS_MAX as u64;
+        look.map(Some).map_err(|_| Refusal::Overloaded { what: "looks at the components".into(), limit }.into())
+    }
+
     fn components<'a>(
         &'a self,
         caller: &'a PeerIdentity,
@@ -551,10 +583,9 @@ impl Living for Shared {
             known.retain(|component| {
                 after.is_none_or(|after| component.id().as_str() > after) && self.may_see(caller, component.id())
             });
-            known.sort_by(|a, b| a.id().as_str().cmp(b.id().as_str()));
             let more = known.len() > limit;
             known.truncate(limit);
-            let supervised = self.supervised();
+            let supervised = self.supervised(&known);
             // At once, so that one that is slow to answer keeps no other from it.
             (join_all(known.iter().map(|component| self.status(component, &supervised, ask_health))).await, more)
         })
