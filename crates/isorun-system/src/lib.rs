@@ -80,8 +80,8 @@ pub use dir::{WasiDir, WasiDirError};
 pub use kv::{BYTES_MAX, ENTRIES_MAX, ENTRY_BYTES, Entry, InMemoryKv, KvError};
 pub use log::{
     LOG_FIELDS_MAX, LOG_INSTANCE_BYTES_PER_SECOND_MAX, LOG_INSTANCE_LINES_PER_SECOND_MAX,
-    LOG_INSTANCE_LINES_PER_SECOND_OWN, LOG_INSTANCES_MAX, LOG_LINE_BYTES_MAX, LOG_LINES_PER_SECOND_MAX, LogField,
-    LogLevel, LogLine, Logger,
+    LOG_INSTANCE_LINES_PER_SECOND_OWN, LOG_INSTANCES_MAX, LOG_LATECOMERS_MAX, LOG_LINE_BYTES_MAX,
+    LOG_LINES_PER_SECOND_MAX, LOG_SEATS_MAX, LogField, LogLevel, LogLine, Logger,
 };
 pub use state::RANDOM_BYTES_MAX;
 pub use wasi::{Wasi, how_to_grant, wasi_links};

@@ -1,18 +1,19 @@
 //! `isorun:log/log`: a guest's lines, bounded and made safe to show.
 
+mod measures;
 mod text;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use isorun_runtime::{HostState, SystemComponent};
 use parking_lot::Mutex;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lift, Linker, Lower, WasmList, WasmStr};
 
+use self::measures::Measures;
 use self::text::Room;
 
 /// Longest line that a sink is given, in bytes: message and fields together, with what was escaped; the rest is cut.
@@ -24,7 +25,7 @@ pub const LOG_FIELDS_MAX: usize = 32;
 /// Most lines that one instance may log in a second, in all its stores together.
 pub const LOG_INSTANCE_LINES_PER_SECOND_MAX: u32 = 100;
 
-/// How many lines of each second are an instance's own, whatever the others log.
+/// How many lines of each second are an instance's own, whatever the others log: of the first [`LOG_SEATS_MAX`] of them.
 pub const LOG_INSTANCE_LINES_PER_SECOND_OWN: u32 = 10;
 
 /// Most lines in a second that one [`Logger`] takes beyond those that are an instance's own.
@@ -37,14 +38,23 @@ pub const LOG_LINES_PER_SECOND_MAX: u32 = 1_000;
 /// in which nothing is read for its instance.
 pub const LOG_INSTANCE_BYTES_PER_SECOND_MAX: u32 = 1 << 20;
 
-/// Most instances that a [`Logger`] measures at a time.
+/// Instances that have [`LOG_INSTANCE_LINES_PER_SECOND_OWN`] in a second: those that log first in it.
+pub const LOG_SEATS_MAX: usize = 256;
+
+/// How many others have one line of their own in that second, so that those that log first never silence the rest.
+pub const LOG_LATECOMERS_MAX: u32 = 512;
+
+/// Most instances that a [`Logger`] measures, and counts the dropped lines of, at a time.
 ///
-/// Of those that log in the same second; the lines of yet another one are dropped until a second has passed.
-pub const LOG_INSTANCES_MAX: usize = 256;
+/// Of those that logged in this second, owe for what was read, or were not told yet what was dropped. The lines of yet
+/// another one are dropped and counted together, which is told to `tracing` in the next second in which anything is logged.
+/// A measure takes less than 128 bytes beside the name.
+pub const LOG_INSTANCES_MAX: usize = 16_384;
 
 /// What one second can bring to whoever keeps the lines, from all instances together.
-const LINES_PER_SECOND: usize =
-    LOG_LINES_PER_SECOND_MAX as usize + LOG_INSTANCES_MAX * LOG_INSTANCE_LINES_PER_SECOND_OWN as usize;
+const LINES_PER_SECOND: usize = LOG_LINES_PER_SECOND_MAX as usize
+    + LOG_SEATS_MAX * LOG_INSTANCE_LINES_PER_SECOND_OWN as usize
+    + LOG_LATECOMERS_MAX as usize;
 // It can cost them 16 MiB.
 const _: () = assert!(LOG_LINE_BYTES_MAX * LINES_PER_SECOND <= 16 << 20);
 // Ordinary lines are never short of bytes before they are short of lines.
@@ -111,7 +121,8 @@ type Sink = dyn Fn(&LogLine<'_>) + Send + Sync;
 /// another or speaks to the terminal, and lines beyond
 /// [`LOG_INSTANCE_LINES_PER_SECOND_MAX`] are dropped and counted, by the name of
 /// their instance. All instances share [`LOG_LINES_PER_SECOND_MAX`], but for the
-/// few lines that are each one's own, so that none can silence another. Cloning
+/// few lines that are each one's own, so that none can silence another: ten for the
+/// first [`LOG_SEATS_MAX`] of a second, one for [`LOG_LATECOMERS_MAX`] more. Cloning
 /// is cheap and gives the same log.
 ///
 /// ```
@@ -159,7 +170,15 @@ impl Logger {
         fields: Option<&WasmList<(WasmStr, WasmStr)>>,
     ) -> wasmtime::Result<()> {
         let now = Instant::now();
-        if !self.shared.measures.lock().admits(cx.data().instance(), now) {
+        let (admitted, untold) = {
+            let mut measures = self.shared.measures.lock();
+            let untold = measures.turn(now);
+            (measures.admits(cx.data().instance(), now), untold)
+        };
+        if untold > 0 {
+            tracing::warn!(target: "guest", dropped = untold, "lines of more instances than are counted apart were dropped");
+        }
+        if !admitted {
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);
             return Ok(());
         }
@@ -244,88 +263,6 @@ impl SystemComponent for Logger {
     }
 }
 
-/// What the instances logged lately.
-#[derive(Default)]
-struct Measures {
-    shared: Rate,
-    instances: HashMap<Box<str>, Measure>,
-}
-
-/// What one instance logged lately.
-#[derive(Default)]
-struct Measure {
-    rate: Rate,
-    /// When what was read for it is paid for.
-    paid: Option<Instant>,
-    /// Its dropped lines that the sink was not told of yet.
-    untold: u64,
-}
-
-impl Measures {
-    /// Whether a line of the instance may be read; counts it as one or the other.
-    fn admits(&mut self, instance: &str, now: Instant) -> bool {
-        if !self.instances.contains_key(instance) {
-            if self.instances.len() >= LOG_INSTANCES_MAX {
-                self.instances.retain(|_, measure| !measure.is_idle(now));
-            }
-            if self.instances.len() >= LOG_INSTANCES_MAX {
-                return false;
-            }
-            self.instances.insert(instance.into(), Measure::default());
-        }
-        let Some(measure) = self.instances.get_mut(instance) else { return false };
-        let admitted = !measure.owes(now)
-            && measure.rate.admits(now, LOG_INSTANCE_LINES_PER_SECOND_MAX)
-            && (measure.rate.lines <= LOG_INSTANCE_LINES_PER_SECOND_OWN
-                || self.shared.admits(now, LOG_LINES_PER_SECOND_MAX));
-        measure.untold += u64::from(!admitted);
-        admitted
-    }
-
-    /// Charges the instance for a line that was read; how many of its lines were dropped before, to be told of now.
-    fn read(&mut self, instance: &str, now: Instant, bytes: u64) -> u64 {
-        let Some(measure) = self.instances.get_mut(instance) else { return 0 };
-        // Below 4 GiB, as a guest's memory is, the product has room.
-        let nanos = bytes.min(u32::MAX.into()) * 1_000_000_000 / u64::from(LOG_INSTANCE_BYTES_PER_SECOND_MAX);
-        measure.paid = measure.paid.unwrap_or(now).max(now).checked_add(Duration::from_nanos(nanos)).or(measure.paid);
-        std::mem::take(&mut measure.untold)
-    }
-}
-
-impl Measure {
-    /// Whether it has read ahead by more than a second.
-    fn owes(&self, now: Instant) -> bool {
-        self.paid.is_some_and(|paid| paid.saturating_duration_since(now) > Duration::from_secs(1))
-    }
-
-    /// Whether it may be forgotten: a new one would admit the same.
-    fn is_idle(&self, now: Instant) -> bool {
-        self.paid.is_none_or(|paid| paid <= now) && self.rate.is_over(now)
-    }
-}
-
-/// Lines in the second that began with the first of them.
-#[derive(Default)]
-struct Rate {
-    since: Option<Instant>,
-    lines: u32,
-}
-
-impl Rate {
-    fn is_over(&self, now: Instant) -> bool {
-        self.since.is_none_or(|since| now.saturating_duration_since(since) >= Duration::from_secs(1))
-    }
-
-    fn admits(&mut self, now: Instant, lines_max: u32) -> bool {
-        if self.is_over(now) {
-            *self = Self { since: Some(now), lines: 0 };
-        }
-        let admitted = self.lines < lines_max;
-        self.lines += u32::from(admitted);
-        admitted
-    }
-}
-
 fn trace(line: &LogLine<'_>) {
     let LogLine { instance, level, dropped_before, .. } = line;
     if *dropped_before > 0 {
@@ -337,49 +274,5 @@ fn trace(line: &LogLine<'_>) {
         LogLevel::Info => tracing::info!(target: "guest", instance, "{line}"),
         LogLevel::Warn => tracing::warn!(target: "guest", instance, "{line}"),
         LogLevel::Error => tracing::error!(target: "guest", instance, "{line}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_second_has_room_for_its_lines_and_the_next_one_again() {
-        let (start, mut rate) = (Instant::now(), Rate::default());
-        for _ in 0..3 {
-            assert!(rate.admits(start, 3));
-        }
-        assert!(!rate.admits(start, 3));
-        assert!(!rate.admits(start + Duration::from_millis(999), 3));
-        assert!(rate.admits(start + Duration::from_secs(1), 3));
-        assert!(rate.admits(start, 3), "a clock that goes back opens no second");
-    }
-
-    #[test]
-    fn what_was_read_is_paid_for_before_more_is_read() {
-        let (start, mut measures) = (Instant::now(), Measures::default());
-        let second = u64::from(LOG_INSTANCE_BYTES_PER_SECOND_MAX);
-        let at = |seconds| start + Duration::from_secs(seconds);
-        assert!(measures.admits("a", start));
-        assert_eq!(measures.read("a", start, second), 0);
-        assert!(measures.admits("a", start), "a second ahead is allowed");
-        assert_eq!(measures.read("a", start, 63 * second), 0);
-        assert!(!measures.admits("a", at(62)));
-        assert!(measures.admits("b", at(62)), "another one owes nothing");
-        assert!(measures.admits("a", at(63)));
-        assert_eq!(measures.read("a", at(63), 1), 1);
-    }
-
-    #[test]
-    fn no_more_instances_are_measured_than_may_be_and_the_idle_ones_make_room() {
-        let (start, mut measures) = (Instant::now(), Measures::default());
-        for name in 0..LOG_INSTANCES_MAX {
-            assert!(measures.admits(&name.to_string(), start));
-        }
-        assert!(!measures.admits("one more", start));
-        assert!(measures.admits("0", start), "those that are known go on");
-        assert!(measures.admits("one more", start + Duration::from_secs(1)));
-        assert_eq!(measures.instances.len(), 1);
     }
 }

@@ -2,7 +2,9 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use common::{call, fault, start, start_as, system, text, try_start};
 use isorun_core::{Budget, Fault};
@@ -188,4 +190,35 @@ async fn a_log_of_tracing_takes_lines_too() {
         say(&app, level, "to tracing", 1).await;
     }
     assert_eq!(logger.dropped(), 0);
+}
+
+#[tokio::test]
+async fn of_four_hundred_that_log_in_one_second_each_is_heard_and_told_of_its_own_lines() {
+    let (logger, lines) = logger();
+    let log = [system("isorun:log/log", logger.clone())];
+    let count = 400;
+    let mut apps = Vec::new();
+    for n in 0..count {
+        apps.push(start_as(&format!("app-{n}"), text("log-app"), &log).await);
+    }
+    let each = 2 * LOG_INSTANCE_LINES_PER_SECOND_OWN;
+    for app in &apps {
+        say(app, 3, "me too", each).await;
+    }
+    let heard: BTreeSet<String> = lines.lock().iter().map(|line| line.0.clone()).collect();
+    assert_eq!(heard.len(), count);
+    assert_eq!(lines.lock().len() as u64 + logger.dropped(), count as u64 * u64::from(each), "kept or counted");
+    let told = || lines.lock().iter().map(|line| line.3).sum::<u64>();
+    let until = Instant::now() + Duration::from_secs(60);
+    for (n, app) in apps.iter().enumerate() {
+        // Until a second has room for it, which says what was dropped.
+        let name = format!("app-{n}");
+        let said = |lines: &Lines| lines.lock().iter().filter(|line| line.0 == name && line.2 == "once more").count();
+        while said(&lines) == 0 {
+            assert!(Instant::now() < until, "{name} is not heard");
+            say(app, 3, "once more", 1).await;
+            tokio::task::yield_now().await;
+        }
+    }
+    assert_eq!(told(), logger.dropped());
 }
