@@ -12,7 +12,7 @@ use isorun_runtime::Instance;
 use isorun_runtime::wasmtime::component::Val;
 use isorun_system::{
     LOG_INSTANCE_BYTES_PER_SECOND_MAX, LOG_INSTANCE_LINES_PER_SECOND_MAX, LOG_INSTANCE_LINES_PER_SECOND_OWN,
-    LOG_LINE_BYTES_MAX, LOG_LINES_PER_SECOND_MAX, LogLevel, LogLine, Logger,
+    LOG_LINE_BYTES_MAX, LOG_LINES_PER_SECOND_MAX, LOG_SEATS_MAX, LogLevel, LogLine, Logger,
 };
 use parking_lot::Mutex;
 
@@ -193,10 +193,10 @@ async fn a_log_of_tracing_takes_lines_too() {
 }
 
 #[tokio::test]
-async fn of_four_hundred_that_log_in_one_second_each_is_heard_and_told_of_its_own_lines() {
+async fn of_more_than_have_seats_in_one_second_each_is_heard_and_told_of_its_own_lines() {
     let (logger, lines) = logger();
     let log = [system("isorun:log/log", logger.clone())];
-    let count = 400;
+    let count = LOG_SEATS_MAX + 14;
     let mut apps = Vec::new();
     for n in 0..count {
         apps.push(start_as(&format!("app-{n}"), text("log-app"), &log).await);
