@@ -241,10 +241,43 @@ fn what_is_not_accepted_is_refused_and_not_seen() {
 fn a_supervisor_that_gives_up_ends_the_node() {
     let world = World::new();
     let failing = tally("demo/tally/0").replace("durable = true", "at-start = \"fail\"");
-    let manifest = world.manifest("east", &format!("storage = \"memory\"\n{failing}"));
+    let failing = failing.replace("storage = true", "supervisor = \"top\"\nstorage = true");
+    let top = "[[supervisor]]\nname = \"top\"\nmax-restarts = 0\n";
+    let manifest = world.manifest("east", &format!("storage = \"memory\"\n{top}{failing}"));
     let done = world.run(&["up", &manifest]);
     assert_eq!((done.code, done.out.as_str()), (Some(1), ""), "{done:?}");
     assert!(done.err.contains("the node's supervisor ended") && done.err.contains("told to fail"), "{done:?}");
+}
+
+#[test]
+fn a_component_without_a_supervisor_that_fails_too_often_stays_stopped_and_the_node_goes_on() {
+    let world = World::new();
+    let at_start = tally("demo/tally/1").replace("durable = true", "at-start = \"fail\"");
+    let rest = format!("storage = \"memory\"\n{}{at_start}{}", tally("demo/tally/0"), tally("demo/tally/2"));
+    let (node, _) = world.up("east", &rest);
+    for _ in 0..4 {
+        let trapped = world.run(&["ask", "east", "demo/tally/0", "trap", "--timeout", "1m"]);
+        assert!(trapped.code == Some(1) && trapped.err.contains("it may have arrived"), "{trapped:?}");
+    }
+    let until = Instant::now() + Duration::from_secs(120);
+    let lines = loop {
+        let ps = world.run(&["ps", "east"]).out;
+        let lines: Vec<String> = ps.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        if lines[1].starts_with("demo/tally/0 stopped 3 ") {
+            break lines;
+        }
+        assert!(Instant::now() < until, "{ps}");
+    };
+    assert!(lines[1].contains("failed"), "its last exit: {lines:?}");
+    assert!(lines[2].starts_with("demo/tally/1 stopped 3 ") && lines[2].contains("failed"), "{lines:?}");
+    let nobody = world.run(&["ask", "east", "demo/tally/0", "get", "--timeout", "1m"]);
+    assert_eq!(nobody.code, Some(1), "{nobody:?}");
+    assert_eq!(world.ask("east", "demo/tally/2", "add 7"), "7");
+    node.signal("-TERM");
+    let done = node.end();
+    assert_eq!(done.code, Some(0), "{done:?}");
+    let said = |id: &str| done.err.lines().any(|line| line.contains("gave up") && line.contains(id));
+    assert!(said("demo/tally/0") && said("demo/tally/1"), "{done:?}");
 }
 
 #[test]

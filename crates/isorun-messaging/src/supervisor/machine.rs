@@ -89,6 +89,10 @@ pub(crate) struct Slot<C> {
     /// How often it was started again.
     pub(crate) restarts: u32,
     pub(crate) last_exit: Option<Exit>,
+    /// It failed more often than it may, and stays down for that. Never so of one that is counted with the others.
+    pub(crate) gave_up: bool,
+    /// Its own restarts, as those of all are kept, where it is counted alone.
+    alone: Option<VecDeque<Instant>>,
     fate: Fate,
     /// Its failures in a row, without a steady time between them.
     failures: u32,
@@ -199,10 +203,23 @@ impl<C> Machine<C> {
             state: SlotState::Created,
             restarts: 0,
             last_exit: None,
+            gave_up: false,
+            alone: None,
             fate: Fate::Stay,
             failures: 0,
         });
         self.census.enter(key, SlotState::Created, false);
+        key
+    }
+
+    /// As [`Self::add`], of a child whose restarts are counted by themselves, as if it had a supervisor of its own.
+    ///
+    /// Where the strategy restarts children together, they are counted together as well.
+    pub(crate) fn add_alone(&mut self, name: Arc<str>, child: C, restart: Restart) -> ChildKey {
+        let key = self.add(name, child, restart);
+        if let (Strategy::OneForOne, Some(slot)) = (self.options.strategy, self.slots.last_mut()) {
+            slot.alone = Some(VecDeque::new());
+        }
         key
     }
 
@@ -244,7 +261,11 @@ impl<C> Machine<C> {
         self.phase = Phase::Running;
         self.restarts.clear();
         for at in 0..self.slots.len() {
-            self.change(at, |slot| (slot.state, slot.fate, slot.failures) = (SlotState::Created, Fate::Stay, 0));
+            self.change(at, |slot| {
+                (slot.state, slot.fate, slot.failures) = (SlotState::Created, Fate::Stay, 0);
+                slot.gave_up = false;
+                slot.alone.iter_mut().for_each(VecDeque::clear);
+            });
         }
         Ok(())
     }
@@ -412,10 +433,17 @@ impl<C> Machine<C> {
     /// Restarts a child that has failed, and those that its strategy restarts with it; or gives up.
     fn restart(&mut self, at: usize, exit: &Exit, now: Instant) {
         let window = Duration::from_millis(self.options.window_ms);
-        while self.restarts.front().is_some_and(|then| now.saturating_duration_since(*then) >= window) {
-            self.restarts.pop_front();
+        let own = self.slots[at].alone.as_mut();
+        let is_alone = own.is_some();
+        let restarts = own.unwrap_or(&mut self.restarts);
+        while restarts.front().is_some_and(|then| now.saturating_duration_since(*then) >= window) {
+            restarts.pop_front();
         }
-        if self.restarts.len() >= self.options.restarts_max as usize {
+        if restarts.len() >= self.options.restarts_max as usize {
+            if is_alone {
+                self.slots[at].gave_up = true;
+                return;
+            }
             let SupervisorOptions { restarts_max, window_ms, .. } = self.options;
             let name = &self.slots[at].name;
             let reason =
@@ -423,7 +451,7 @@ impl<C> Machine<C> {
             self.stop_all(Exit::Failed { reason });
             return;
         }
-        self.restarts.push_back(now);
+        restarts.push_back(now);
 
         let not_before = now + self.options.backoff(self.slots[at].failures);
         self.change(at, |failed| {

@@ -17,7 +17,7 @@ enum Step {
     /// One of the busy children, counted round, comes to its next event: well, or not.
     Child(usize, Ending),
     After(u64),
-    Add(Restart),
+    Add(Restart, bool),
     Remove(usize),
     Stop,
 }
@@ -34,10 +34,15 @@ fn a_step() -> impl Generator<Value = Step> {
     prop_oneof![
         24 => (any::<usize>(), ending).prop_map(|(which, ending)| Step::Child(which, ending)),
         8 => prop_oneof![0_u64..300, 0_u64..40_000].prop_map(Step::After),
-        2 => proptest::sample::select(Restart::ALL.to_vec()).prop_map(Step::Add),
+        2 => a_child().prop_map(|(restart, is_alone)| Step::Add(restart, is_alone)),
         1 => any::<usize>().prop_map(Step::Remove),
         1 => Just(Step::Stop),
     ]
+}
+
+/// When it is started again, and whether it is counted alone.
+fn a_child() -> impl Generator<Value = (Restart, bool)> {
+    (proptest::sample::select(Restart::ALL.to_vec()), any::<bool>())
 }
 
 /// What the outside knows of a child.
@@ -54,6 +59,8 @@ enum Seen {
 struct Known {
     key: ChildKey,
     restart: Restart,
+    /// Failures for which it was started again, if it is counted alone.
+    alone: Option<Vec<Instant>>,
     seen: Seen,
     starts: u32,
     /// It ended by itself, as it may: nothing but a neighbour's failure starts it again.
@@ -75,7 +82,7 @@ struct Outside {
 }
 
 impl Outside {
-    fn new(options: SupervisorOptions, children: &[Restart]) -> Self {
+    fn new(options: SupervisorOptions, children: &[(Restart, bool)]) -> Self {
         let mut outside = Self {
             machine: Machine::new(options),
             options,
@@ -85,18 +92,23 @@ impl Outside {
             is_told_to_stop: false,
             end: None,
         };
-        for restart in children {
-            outside.add(*restart);
+        for (restart, is_alone) in children {
+            outside.add(*restart, *is_alone);
         }
         outside.machine.start().unwrap();
         outside.drain();
         outside
     }
 
-    fn add(&mut self, restart: Restart) {
-        let key = self.machine.add(format!("child-{}", self.known.len()).into(), (), restart);
+    fn add(&mut self, restart: Restart, is_alone: bool) {
+        let name = format!("child-{}", self.known.len()).into();
+        let key = match is_alone {
+            true => self.machine.add_alone(name, (), restart),
+            false => self.machine.add(name, (), restart),
+        };
+        let alone = (is_alone && self.options.strategy == Strategy::OneForOne).then(Vec::new);
         let (starts, is_done, failed_at) = (0, false, None);
-        self.known.push(Known { key, restart, seen: Seen::Down, starts, is_done, failed_at });
+        self.known.push(Known { key, restart, alone, seen: Seen::Down, starts, is_done, failed_at });
     }
 
     fn drain(&mut self) {
@@ -136,9 +148,10 @@ impl Outside {
             assert!(self.now >= from + Duration::from_millis(self.options.backoff_ms), "no wait");
         }
         if let Some(failed_at) = failed_at.filter(|_| !group) {
-            self.counted.push(failed_at);
+            let counted = child.alone.as_mut().unwrap_or(&mut self.counted);
+            counted.push(failed_at);
             let within = |then: &&Instant| **then <= failed_at && failed_at - **then < window;
-            let recent = self.counted.iter().filter(within).count();
+            let recent = counted.iter().filter(within).count();
             assert!(
                 recent <= self.options.restarts_max as usize || window.is_zero(),
                 "{recent} restarts in the window"
@@ -172,7 +185,8 @@ impl Outside {
             self.machine
         );
         assert_eq!(self.machine.census, self.machine.recount());
-        assert!(self.machine.restarts.len() <= self.options.restarts_max as usize);
+        let lists = self.machine.slots.iter().filter_map(|slot| slot.alone.as_ref()).chain([&self.machine.restarts]);
+        lists.for_each(|restarts| assert!(restarts.len() <= self.options.restarts_max as usize));
     }
 
     fn take(&mut self, step: &Step) {
@@ -184,8 +198,8 @@ impl Outside {
                 }
             }
             Step::After(ms) => self.now += Duration::from_millis(*ms),
-            Step::Add(restart) if self.known.len() < 12 => self.add(*restart),
-            Step::Add(_) => {}
+            Step::Add(restart, is_alone) if self.known.len() < 12 => self.add(*restart, *is_alone),
+            Step::Add(..) => {}
             Step::Remove(which) if !self.known.is_empty() => {
                 let at = which % self.known.len();
                 self.machine.remove(self.known[at].key);
@@ -231,8 +245,16 @@ impl Outside {
             child.failed_at = (!child.is_done).then_some(self.now);
         }
         child.seen = seen;
-        let key = child.key;
+        let (key, alone) = (child.key, child.alone.clone());
+        let went_on = !self.machine.is_stopping();
         self.machine.handle(key, event, self.now).unwrap();
+        if let Some(restarted) = alone {
+            assert_eq!(!self.machine.is_stopping(), went_on, "one that is alone took others with it");
+            let window = Duration::from_millis(self.options.window_ms);
+            let recent = restarted.iter().filter(|then| self.now - **then < window).count();
+            let gave_up = self.machine.slot(key).is_some_and(|slot| slot.gave_up);
+            assert!(!gave_up || recent >= self.options.restarts_max as usize, "it gave up after {recent} restarts");
+        }
         if seen == Seen::Down && self.machine.slot(key).is_some_and(|slot| slot.state.is_busy()) {
             panic!("busy though it is down");
         }
@@ -263,7 +285,7 @@ proptest! {
         strategy in proptest::sample::select(Strategy::ALL.to_vec()),
         restarts_max in 0_u32..6,
         window_ms in proptest::sample::select(vec![0_u64, 1_000, 60_000]),
-        children in proptest::collection::vec(proptest::sample::select(Restart::ALL.to_vec()), 0..6),
+        children in proptest::collection::vec(a_child(), 0..6),
         steps in proptest::collection::vec(a_step(), 0..120),
     ) {
         let options = SupervisorOptions { strategy, restarts_max, window_ms, ..SupervisorOptions::default() };

@@ -465,3 +465,62 @@ fn what_can_not_be_is_refused_and_changes_nothing() {
     let gone = ChildKey(7);
     assert!(bench.machine.handle(gone, ChildEvent::Started, bench.now).is_err());
 }
+
+#[test]
+fn one_that_is_counted_alone_stays_down_when_it_fails_too_often_and_the_others_go_on() {
+    let mut bench = Bench::running(Strategy::OneForOne, &[("a", Restart::Permanent)]);
+    bench.machine.add_alone("bad".into(), (), Restart::Permanent);
+    bench.machine.add_alone("good".into(), (), Restart::Permanent);
+    bench.drain();
+    bench.starts("bad");
+    bench.starts("good");
+    for pause in [100, 200, 400] {
+        bench.fails("bad");
+        bench.after_ms(pause);
+        bench.starts("bad");
+    }
+    bench.check(&["+bad", "+good", "+bad", "+bad", "+bad"]);
+    bench.fails("bad");
+    bench.after_ms(60_000);
+    bench.check(&[]);
+    let bad = bench.machine.slot(bench.key("bad")).unwrap();
+    assert_eq!((bad.state, bad.gave_up, bad.last_exit.clone()), (SlotState::Ended, true, Some(failed())));
+    assert!(bench.machine.is_settled());
+    // What it was allowed is not taken from the others.
+    for _ in 0..3 {
+        bench.fails("a");
+        bench.after_ms(30_000);
+        bench.starts("a");
+    }
+    bench.fails("good");
+    bench.after_ms(100);
+    bench.starts("good");
+    assert_eq!((bench.end.clone(), bench.machine.slot(bench.key("good")).unwrap().restarts), (None, 1));
+    bench.is_told_to_stop();
+    bench.stops("good");
+    bench.stops("a");
+    assert_eq!(bench.end, Some(Exit::Normal));
+    // Begun anew, it is as if it had never failed.
+    bench.machine.finish();
+    bench.machine.start().unwrap();
+    bench.drain();
+    bench.starts("a");
+    bench.starts("bad");
+    bench.fails("bad");
+    bench.after_ms(100);
+    let bad = bench.machine.slot(bench.key("bad")).unwrap();
+    assert_eq!((bad.state, bad.gave_up), (SlotState::Starting { again: true }, false));
+}
+
+#[test]
+fn where_children_are_restarted_together_they_are_counted_together() {
+    for strategy in [Strategy::OneForAll, Strategy::RestForOne] {
+        let options = SupervisorOptions { strategy, restarts_max: 0, ..SupervisorOptions::default() };
+        let mut bench = Bench::with(options, &[]);
+        bench.machine.add_alone("a".into(), (), Restart::Permanent);
+        bench.drain();
+        bench.starts("a");
+        bench.fails("a");
+        bench.check(&["+a", "end"]);
+    }
+}

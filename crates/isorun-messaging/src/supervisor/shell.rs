@@ -151,7 +151,30 @@ impl Supervisor {
     /// # Errors
     /// [`AddChildError`]: the name is taken, or there are too many.
     pub fn add(&self, name: impl Into<Arc<str>>, child: Arc<dyn Child>, restart: Restart) -> Result<(), AddChildError> {
-        let name = name.into();
+        self.add_with(name.into(), |name, machine| machine.add(name, child, restart))
+    }
+
+    /// As [`add`](Self::add), of a child whose restarts are counted apart, as if it had a supervisor of its own.
+    ///
+    /// When it fails more often than the options allow, it stays down alone: this supervisor and the others go on. Only with
+    /// [`Strategy::OneForOne`](crate::Strategy::OneForOne): children that are restarted together are counted together.
+    ///
+    /// # Errors
+    /// As those of [`add`](Self::add).
+    pub fn add_alone(
+        &self,
+        name: impl Into<Arc<str>>,
+        child: Arc<dyn Child>,
+        restart: Restart,
+    ) -> Result<(), AddChildError> {
+        self.add_with(name.into(), |name, machine| machine.add_alone(name, child, restart))
+    }
+
+    fn add_with(
+        &self,
+        name: Arc<str>,
+        add: impl FnOnce(Arc<str>, &mut Machine<Arc<dyn Child>>) -> ChildKey,
+    ) -> Result<(), AddChildError> {
         let inner = &mut *self.shared.inner.lock();
         if inner.names.contains_key(&name) {
             return Err(AddChildError::NameTaken { name });
@@ -159,7 +182,7 @@ impl Supervisor {
         if inner.machine.slots().len() >= CHILDREN_MAX {
             return Err(AddChildError::TooMany);
         }
-        let key = inner.machine.add(Arc::clone(&name), child, restart);
+        let key = add(Arc::clone(&name), &mut inner.machine);
         inner.names.insert(name, key);
         self.shared.asked.notify_one();
         Ok(())
@@ -463,6 +486,10 @@ impl Shared {
             lives.stops.remove(&key);
             if inner.forget(key, &name) {
                 self.forgotten.send_replace(());
+            }
+            if inner.machine.slot(key).is_some_and(|slot| slot.gave_up) {
+                let SupervisorOptions { restarts_max, window_ms, .. } = *inner.machine.options();
+                error!(child = %name, %exit, restarts_max, window_ms, "gave up: it failed more often, and stays stopped");
             }
             self.tell_end(name, exit, inner.machine.slot(key));
             let is_over = inner.machine.slot(key).is_none_or(|slot| slot.state == SlotState::Ended);

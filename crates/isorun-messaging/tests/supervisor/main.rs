@@ -107,6 +107,26 @@ async fn a_child_that_dies_at_once_forever_ends_the_supervisor_and_all_others_wi
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_child_that_is_counted_alone_stays_down_and_is_abandoned_while_all_others_go_on() {
+    let log = Log::default();
+    let (good, bad) = (Fake::new("good", &log, []), Fake::new("bad", &log, vec![Life::EndsAfter(0, failed()); 100]));
+    let supervisor = supervisor(Strategy::OneForOne, &[("good", &good)]);
+    supervisor.add_alone("bad", Arc::clone(&bad) as Arc<dyn Child>, Restart::Permanent).unwrap();
+    let taken = supervisor.add_alone("good", Arc::clone(&bad) as Arc<dyn Child>, Restart::Permanent);
+    assert!(matches!(taken, Err(AddChildError::NameTaken { .. })));
+    let mut events = supervisor.subscribe();
+    within(supervisor.start()).await.unwrap();
+    until(&mut events, |event| matches!(event, SupervisorEvent::Ended { again_in: None, .. })).await;
+    tokio::time::sleep(Duration::from_secs(3_600)).await;
+    assert_eq!(log.take(), ["+good", "+bad", "+bad", "+bad", "+bad"]);
+    let status = child(&supervisor, "bad");
+    assert_eq!((status.state, status.restarts, status.last_exit), (LifecycleState::Stopped, 3, Some(failed())));
+    assert_eq!((bad.abandoned(), good.abandoned()), (1, 0));
+    assert!(good.runs() && supervisor.state() == LifecycleState::Running);
+    assert_eq!(within(supervisor.stop()).await, Exit::Normal);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_start_that_fails_is_tried_again_and_the_supervisor_has_started_when_it_works() {
     for strategy in Strategy::ALL {
         let log = Log::default();

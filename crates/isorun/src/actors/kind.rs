@@ -43,7 +43,7 @@ pub struct Actor {
 }
 
 impl Actor {
-    /// A component of that kind, restarted always by the node's own supervisor.
+    /// A component of that kind, restarted always by the node's own supervisor, which counts it by itself.
     #[must_use]
     pub fn new(id: ComponentId, kind: &ActorKind) -> Self {
         let (config, mailbox) = (ComponentConfig::default(), MailboxLimits::default());

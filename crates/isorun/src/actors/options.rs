@@ -57,6 +57,9 @@ impl ActorsOptions {
     }
 
     /// How the node's own supervisor restarts what has no other.
+    ///
+    /// Each component that it has is counted by itself, and stays stopped alone when it fails more often than that; for
+    /// supervisors, and with a strategy that restarts components together, all are counted together, and the node ends.
     #[must_use]
     pub fn supervisor(mut self, options: SupervisorOptions) -> Self {
         self.root = options;

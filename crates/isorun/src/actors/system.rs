@@ -324,7 +324,12 @@ impl Actors {
         let given = {
             let mut known = shared.known.lock();
             let above = shared.supervisor(&known, parent)?;
-            let given = above.add(id.as_str(), Arc::new(Told::new(component.clone(), shared.logs.clone())), restart);
+            let child = Arc::new(Told::new(component.clone(), shared.logs.clone()));
+            let given = match parent {
+                Some(_) => above.add(id.as_str(), child, restart),
+                // Whoever may send to one component, and can make it fail, is not to end the node by it.
+                None => above.add_alone(id.as_str(), child, restart),
+            };
             if given.is_ok() {
                 known.of.insert(id.clone(), supervisor.clone());
             }
@@ -389,7 +394,7 @@ impl Actors {
     /// Ready once each of them runs, or has ended as it may.
     ///
     /// # Errors
-    /// How the node's supervisor ended before that: it gave up.
+    /// How the node's supervisor ended before that: it gave up, because a supervisor below it did too often.
     pub async fn start(&self) -> Result<(), Exit> {
         self.shared.root.start().await
     }
@@ -399,7 +404,9 @@ impl Actors {
         self.shared.root.stop().await
     }
 
-    /// Waits until the node's supervisor ends: it gave up, or was told to stop.
+    /// Waits until the node's supervisor ends: it gave up, because a supervisor below it did too often, or was told to stop.
+    ///
+    /// A component that has no supervisor but the node's own, and fails too often, stays stopped and ends nothing.
     pub async fn ended(&self) -> Exit {
         Child::exited(&self.shared.root).await
     }
