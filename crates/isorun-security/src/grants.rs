@@ -160,7 +160,7 @@ impl Grants {
     /// assert_eq!(
     ///     grants.may_deliver(&east, &ComponentId::new("demo", "log", "0")).to_string(),
     ///     "denied: messages for `demo/log/0` are not accepted from east; \
-    ///      its operator grants it by `accept = [\"demo/log/0\"]` for node `east`"
+    ///      its operator grants it by `\"east\" = \"demo/log/0\"` in `[node.accept]`"
     /// );
     /// # Ok::<(), isorun_core::ComponentPatternError>(())
     /// ```
@@ -391,13 +391,14 @@ fn reason(request: &Request<'_>) -> String {
         }
         Request::Deliver { peer, to } => {
             let (to, name) = (Shown(to.as_str()), peer.to_string());
-            let node = match peer {
-                PeerIdentity::Authenticated { name } => format!(" for node `{}`", Shown(name)),
-                _ => String::new(),
+            let who = match peer {
+                PeerIdentity::Authenticated { name } => name.as_str(),
+                _ => "*",
             };
             format!(
-                "messages for `{to}` are not accepted from {}; its operator grants it by `accept = [\"{to}\"]`{node}",
-                Shown(&name)
+                "messages for `{to}` are not accepted from {}; its operator grants it by `\"{}\" = \"{to}\"` in `[node.accept]`",
+                Shown(&name),
+                Shown(who)
             )
         }
         Request::Listen { .. } => "other machines could reach this address and nothing would be encrypted or \

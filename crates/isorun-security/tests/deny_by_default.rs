@@ -262,7 +262,7 @@ fn a_peer_is_told_the_same_whether_an_instance_exists_or_is_served_to_others() {
 fn a_peer_is_told_the_same_whether_a_component_takes_messages_of_others_or_of_nobody() {
     let peer = PeerIdentity::Anonymous { address: "tcp://10.0.0.1:5".into() };
     let expected = "denied: messages for `demo/kv/0` are not accepted from tcp://10.0.0.1:5; \
-                    its operator grants it by `accept = [\"demo/kv/0\"]`";
+                    its operator grants it by `\"*\" = \"demo/kv/0\"` in `[node.accept]`";
     check(Grants::new().may_deliver(&peer, &id("demo/kv/0")), expected);
     let others = Grants::new().deliver(Audience::Named("ada".into()), pattern("*/*/*"));
     check(others.may_deliver(&peer, &id("demo/kv/0")), expected);
