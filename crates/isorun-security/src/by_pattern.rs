@@ -39,6 +39,11 @@ impl<V> ByPattern<V> {
         self.candidates(id).filter(|(pattern, _)| pattern.matches(id))
     }
 
+    /// Whether there is no pattern in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.wide.is_empty() && self.exact.is_empty()
+    }
+
     /// Those that are looked at for it.
     ///
     /// In their order, as far as they match: where two that match differ first, one has a `*`, which comes before any name.

@@ -250,7 +250,13 @@ impl Grants {
     /// Whether a peer may deliver to any component at all, be there one or not.
     #[must_use]
     pub fn lets_deliver_somewhere(&self, peer: &PeerIdentity) -> bool {
-        self.delivered.iter().any(|(_, audience)| audience.includes(peer))
+        let MessageGrants { to_anyone, to_same_process, to_named, .. } = &*self.messages;
+        let it_alone = match peer {
+            PeerIdentity::SameProcess => Some(to_same_process),
+            PeerIdentity::Authenticated { name } => to_named.get(name),
+            _ => None,
+        };
+        !to_anyone.is_empty() || it_alone.is_some_and(|granted| !granted.is_empty())
     }
 
     /// Whether connections may be accepted, without encryption, at an address.
