@@ -1,12 +1,13 @@
 //! What whoever sits in front of a pipe sees of it.
 
 use std::io::{self, IsTerminal, Read};
-use std::pin::pin;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use indicatif::{BinaryBytes, ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
+use indicatif::{BinaryBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// How far a pipe has come.
 pub struct Progress {
@@ -100,19 +101,18 @@ impl Progress {
     /// Awaits `work`; whoever sits in front of it sees how far it is, once it takes longer than a second.
     ///
     /// Not where the output is on the same terminal.
-    pub async fn shown_while<T>(&self, work: impl Future<Output = T>) -> T {
-        let mut work = pin!(work);
-        if !io::stderr().is_terminal() || io::stdout().is_terminal() {
-            return work.await;
-        }
-        tokio::select! {
-            biased;
-            done = &mut work => return done,
-            () = tokio::time::sleep(SLOW) => {}
+    pub async fn shown_while<T>(self: Arc<Self>, work: impl Future<Output = T>) -> T {
+        let is_seen = io::stderr().is_terminal() && !io::stdout().is_terminal();
+        let _shown = is_seen.then(|| Shown::start(self));
+        work.await
+    }
+
+    /// Shows how far it is until `end` is dropped.
+    fn show(&self, end: &Receiver<()>) {
+        if end.recv_timeout(SLOW) != Err(RecvTimeoutError::Timeout) {
+            return;
         }
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_elapsed(SLOW);
-        // A signal drops all of this.
-        let bar = bar.with_finish(ProgressFinish::AndClear);
         if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}") {
             bar.set_style(style);
         }
@@ -125,12 +125,11 @@ impl Progress {
             }
             bar.set_message(self.line(part));
             bar.tick();
-            tokio::select! {
-                biased;
-                done = &mut work => return done,
-                () = tokio::time::sleep(TICK) => {}
+            if end.recv_timeout(TICK) != Err(RecvTimeoutError::Timeout) {
+                break;
             }
         }
+        bar.finish_and_clear();
     }
 
     /// What takes the time now, and how far it is: what matters most comes first, as narrow terminals cut the rest.
@@ -156,6 +155,30 @@ impl Progress {
 fn slowest(before: &[u64], now: &[u64]) -> usize {
     let worked = now.iter().zip(before).map(|(now, before)| now.saturating_sub(*before));
     worked.enumerate().max_by_key(|(_, worked)| *worked).map_or(0, |(part, _)| part)
+}
+
+/// A thread that shows how far it is, so that it is seen while nodes keep all others busy; it ends with this.
+struct Shown {
+    thread: Option<(SyncSender<()>, JoinHandle<()>)>,
+}
+
+impl Shown {
+    fn start(progress: Arc<Progress>) -> Self {
+        let (sender, end) = sync_channel(0);
+        let thread = thread::Builder::new().name("progress".into()).spawn(move || progress.show(&end));
+        // Without it, nothing is seen, and all goes on.
+        Self { thread: thread.ok().map(|thread| (sender, thread)) }
+    }
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        if let Some((sender, thread)) = self.thread.take() {
+            drop(sender);
+            // What is said next must not be cleared with it.
+            let _ = thread.join();
+        }
+    }
 }
 
 /// Work of a part.
