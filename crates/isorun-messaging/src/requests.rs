@@ -10,7 +10,8 @@ use tokio::time::Instant;
 
 use crate::ids::OwnIds;
 
-/// Most requests that a component may have open, those included whose callback it has not taken yet.
+/// Most requests that a component may have open, those included whose callback it has not taken yet, given up or not: that is
+/// what bounds callbacks.
 pub const REQUESTS_MAX: usize = 1_024;
 
 /// A correlation table. Each request in it ends once, whoever comes first.

@@ -36,7 +36,7 @@ pub struct MessagingStats {
     pub dead_letters: u64,
     /// Requests that components here sent.
     pub requests: u64,
-    /// Requests whose outcome their component has not taken yet.
+    /// Requests whose outcome their component has not taken yet, and has not given up.
     pub requests_open: usize,
     /// Requests whose time was over.
     pub timed_out: u64,
