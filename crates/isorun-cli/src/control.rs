@@ -30,11 +30,19 @@ pub async fn listen(name: &str) -> Result<UnixTransportListener, Failed> {
     let path = path_in(&folder, name);
     let address = UnixAddress::new(&path).map_err(|error| failed(error.to_string()))?;
     UnixTransportListener::bind_address(&address).await.map_err(|error| match error {
-        isorun::UnixListenError::Taken { .. } => {
-            Failed::new(FAILED, format!("a node called `{name}` runs already")).hint("give this one another name")
-        }
+        isorun::UnixListenError::Taken { .. } => runs_already(name),
         error => failed(error.to_string()),
     })
+}
+
+/// Whether no node of that name runs; a node that starts at the same moment is found when both listen.
+pub fn free(name: &str) -> Result<(), Failed> {
+    let taken = folder().is_some_and(|folder| std::os::unix::net::UnixStream::connect(path_in(&folder, name)).is_ok());
+    if taken { Err(runs_already(name)) } else { Ok(()) }
+}
+
+fn runs_already(name: &str) -> Failed {
+    Failed::new(FAILED, format!("a node called `{name}` runs already")).hint("give this one another name")
 }
 
 /// Makes a folder that nobody but its user may enter.

@@ -80,7 +80,7 @@ pub async fn described_with(
     // What is fused to it may import it in its stead.
     let alone = !links.all.iter().any(|link| matches!(link.place, Place::Fused(_)));
     if alone && !grants.dirs.is_empty() && !imports.iter().any(imported) {
-        tracing::warn!("the component does not import {FILESYSTEM}: --dir gives it nothing");
+        tracing::warn!("the component does not import {FILESYSTEM}: folders give it nothing");
     }
     with_dirs(builder, grants)
 }

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use isorun::actors::{
-    Actor, ActorKind, Actors, ActorsOptions, MailboxLimits, NatsStorage, NatsStorageOptions, SupervisorOptions,
+    Actor, ActorKind, Actors, ActorsOptions, MailboxLimits, NatsStorage, NatsStorageOptions, OpenError,
+    SupervisorOptions,
 };
 use isorun::{Grants, InstanceBuilder, Listener, Runtime, Transport, Wasi};
 use serde_json::json;
@@ -22,12 +23,18 @@ use crate::signals::Signals;
 use crate::terminal::{self, Terminal};
 use crate::{load, nats};
 
+/// What several problems are called together.
+const WRONG: &str = "things are wrong";
+
 /// How long calls of others may take to finish once the components have stopped, in milliseconds.
 const DRAIN_MS: u64 = 1_000;
 
 /// Runs what a manifest says, until a signal.
 pub async fn up(args: UpArgs, terminal: &Terminal, compiling: &Compiling, signals: &mut Signals) -> Result<u8, Failed> {
     let manifest = Manifest::open(&args.manifest)?;
+    for warning in &manifest.warnings {
+        terminal::note(&format!("warning: {warning}"));
+    }
     let keys = Keys::new(args.keys.clone());
     if args.check {
         return signals.or(check(&manifest, terminal, compiling, &keys)).await;
@@ -37,29 +44,24 @@ pub async fn up(args: UpArgs, terminal: &Terminal, compiling: &Compiling, signal
         Some(address) => Some(Monitor::start(address, &Grants::new()).await?),
         None => None,
     };
+    #[cfg(unix)]
+    if !args.no_control {
+        // Before a file is made for it.
+        crate::control::free(&manifest.node.name)?;
+    }
     let mut node = signals.or(Node::prepared(&manifest, compiling, &keys)).await?;
     node.listen(&manifest, &keys, args.no_control).await?;
-    let actors = node.actors.clone();
-    let started = async { actors.start().await.map_err(|exit| gave_up(&exit)) };
-    let outcome = match signals.or(started).await {
-        Ok(()) => {
+    let outcome = tokio::select! {
+        biased;
+        // While components are still being started as well.
+        signal = signals.next() => {
+            tracing::info!(?signal, "stopping");
             if let Some(monitor) = &monitor {
-                monitor.ready(&node.runtime);
+                monitor.drain();
             }
-            node.announce(&manifest, monitor.as_ref().map(Monitor::url), terminal)?;
-            let actors = node.actors.clone();
-            tokio::select! {
-                exit = actors.ended() => Err(gave_up(&exit)),
-                signal = signals.next() => {
-                    tracing::info!(?signal, "stopping");
-                    if let Some(monitor) = &monitor {
-                        monitor.drain();
-                    }
-                    Ok(exit::OK)
-                }
-            }
+            Ok(exit::OK)
         }
-        Err(failed) => Err(failed),
+        outcome = node.run(&manifest, monitor.as_ref(), terminal) => outcome,
     };
     // What failed is told; that what still runs is stopped is for both ends.
     let stopping = async {
@@ -99,13 +101,23 @@ impl Node {
             added.map_err(|error| Failed::new(FAILED, error.to_string()))?;
         }
         let mut kinds = Kinds::new(&runtime, keys);
+        let mut problems = Vec::new();
         for component in &manifest.components {
-            let at = |failed: Failed| failed.at(format!("component {}", component.id));
-            let kind = kinds.of(&actors, component).await.map_err(at)?;
+            let kind = match kinds.of(&actors, component).await {
+                Ok(kind) => kind,
+                Err(found) => {
+                    problems.extend(found.into_iter().map(|failed| of_component(failed, component)));
+                    continue;
+                }
+            };
             let actor = actor(manifest, component, &kind);
             let what = format!("compiling {}", component.file.display());
-            let added = terminal::while_slow(&what, actors.add(actor)).await;
-            added.map_err(|error| at(Failed::new(FAILED, error.to_string())))?;
+            if let Err(error) = terminal::while_slow(&what, actors.add(actor)).await {
+                problems.push(of_component(Failed::new(FAILED, error.to_string()), component));
+            }
+        }
+        if let Some(failed) = Failed::all(WRONG, problems) {
+            return Err(failed);
         }
         for route in &manifest.routes {
             let ends = route.at.iter().map(|place| place.transport(keys));
@@ -157,6 +169,16 @@ impl Node {
         terminal.result(text, || told)
     }
 
+    /// Starts all components, says so, and waits until their supervisor gives up.
+    async fn run(&self, manifest: &Manifest, monitor: Option<&Monitor>, terminal: &Terminal) -> Result<u8, Failed> {
+        self.actors.start().await.map_err(|exit| gave_up(&exit))?;
+        if let Some(monitor) = monitor {
+            monitor.ready(&self.runtime);
+        }
+        self.announce(manifest, monitor.map(Monitor::url), terminal)?;
+        Err(gave_up(&self.actors.ended().await))
+    }
+
     /// Stops all components in reverse order, and then lets go those who are connected.
     async fn stop(mut self) {
         self.actors.stop().await;
@@ -173,8 +195,9 @@ async fn options(manifest: &Manifest, opens: bool) -> Result<ActorsOptions, Fail
     let failed = |error: String| Failed::new(FAILED, format!("storage: {error}"));
     match &node.storage {
         Storage::File(file) if opens && manifest.components.iter().any(|component| component.storage.is_some()) => {
-            options.storage_file(file).map_err(|error| {
-                failed(error.to_string()).hint("`storage` of [node] names another file; two nodes can't share one")
+            options.storage_file(file).map_err(|error| match error {
+                OpenError::InUse { .. } => failed(error.to_string()).hint("`storage` of [node] names another file"),
+                error => failed(error.to_string()),
             })
         }
         Storage::Nats(server, bucket) if opens => {
@@ -235,20 +258,32 @@ impl<'a> Kinds<'a> {
         Self { runtime, keys, known: HashMap::new() }
     }
 
-    async fn of(&mut self, actors: &Actors, component: &Component) -> Result<ActorKind, Failed> {
+    /// What a component is made of, or all that is wrong with it.
+    async fn of(&mut self, actors: &Actors, component: &Component) -> Result<ActorKind, Vec<Failed>> {
         let Component { file, links, grants, budget, storage, .. } = component;
         let alike = format!("{file:?} {links:?} {grants:?} {budget:?} {storage:?}");
         if let Some(kind) = self.known.get(&alike) {
             return Ok(kind.clone());
         }
-        let described =
-            described(self.runtime, component, Places::new(self.runtime, budget, self.keys.clone())).await?;
+        let places = Places::new(self.runtime, budget, self.keys.clone());
+        let described = described(self.runtime, component, places).await.map_err(|failed| vec![failed])?;
         let what = format!("linking {}", file.display());
         let kind = match storage {
-            Some(quota) => terminal::while_slow(&what, actors.kind_with_storage(described, *quota)).await,
-            None => terminal::while_slow(&what, actors.kind(described)).await,
+            Some(quota) => terminal::while_slow(&what, actors.kind_with_storage(described.clone(), *quota)).await,
+            None => terminal::while_slow(&what, actors.kind(described.clone())).await,
         };
-        let kind = kind.map_err(|error| explained(Failed::start(&error), component))?;
+        let kind = match kind {
+            Ok(kind) => kind,
+            Err(error) => {
+                let all = actors.problems(described, storage.is_some()).await;
+                // What is not about links is no problem of these.
+                return Err(if all.is_empty() {
+                    vec![Failed::start(&error)]
+                } else {
+                    all.iter().map(Failed::link).collect()
+                });
+            }
+        };
         self.known.insert(alike, kind.clone());
         Ok(kind)
     }
@@ -261,18 +296,38 @@ async fn described(runtime: &Runtime, of: &Component, places: Places<'_>) -> Res
     Ok(described.name(of.id.as_str()))
 }
 
+/// A failure of a component's, with where the manifest names its file.
+fn of_component(failed: Failed, component: &Component) -> Failed {
+    explained(failed, component).at(format!("{}: component {}", component.place, component.id))
+}
+
 /// Speaks of the manifest's keys where a failure speaks of options.
 fn explained(failed: Failed, component: &Component) -> Failed {
-    let text = failed.text.split("\nlink it with").next().unwrap_or_default().to_owned();
+    let text = failed.text.split("\nlink it with").next().unwrap_or_default();
+    let text = text.replace("--dir: ", "`dirs`: ").replace("--link ", "link ");
     let failed = Failed { text, ..failed };
     if failed.text.contains("isorun:actor/storage") && component.storage.is_none() {
         return failed.hint("`storage = true`, or a size, in its [[component]] gives it storage");
+    }
+    if failed.text.contains(LIFECYCLE) {
+        return failed.hint(
+            "a component that lives is made for the world `isorun:actor/component` (docs/actors.md); this one is for \
+             `isorun run` or `isorun serve`, or for `links` of another",
+        );
+    }
+    if failed.text.contains(MEMORY) {
+        return failed.hint("`budget = { memory = SIZE }` in its [[component]] gives it more");
     }
     if failed.code == LINK {
         return failed.hint("`links = { \"IFACE\" = \"PLACE\" }` in its [[component]] says where an import goes, `wasi` and `dirs` what it may have of WASI");
     }
     failed
 }
+
+/// What a component that lives exports.
+const LIFECYCLE: &str = "isorun:actor/component-lifecycle";
+/// As a component is told of that needs more than it may have.
+const MEMORY: &str = "its memory starts with";
 
 /// Says all that is wrong, and runs nothing.
 async fn check(manifest: &Manifest, terminal: &Terminal, compiling: &Compiling, keys: &Keys) -> Result<u8, Failed> {
@@ -281,15 +336,14 @@ async fn check(manifest: &Manifest, terminal: &Terminal, compiling: &Compiling, 
     let actors = actors.map_err(|error| Failed::new(FAILED, error.to_string()))?;
     let mut problems = Vec::new();
     for component in &manifest.components {
-        let at = |failed: Failed| explained(failed, component).at(format!("component {}", component.id));
         let places = Places::unstarted(&runtime, &component.budget, keys.clone());
         match described(&runtime, component, places).await {
-            Err(failed) => problems.push(at(failed)),
+            Err(failed) => problems.push(of_component(failed, component)),
             Ok(described) => {
                 let what = format!("checking {}", component.file.display());
                 let has_storage = component.storage.is_some();
                 let found = terminal::while_slow(&what, actors.problems(described, has_storage)).await;
-                problems.extend(found.iter().map(|error| at(Failed::link(error))));
+                problems.extend(found.iter().map(|error| of_component(Failed::link(error), component)));
             }
         }
     }
@@ -299,13 +353,13 @@ async fn check(manifest: &Manifest, terminal: &Terminal, compiling: &Compiling, 
     for address in manifest.node.listen.iter().filter(|address| address.authenticates()) {
         problems.extend(keys.credentials(address).err());
     }
-    if let Some(failed) = Failed::all("things are wrong", problems) {
+    if let Some(failed) = Failed::all(WRONG, problems) {
         return Err(failed);
     }
     let (name, count) = (&manifest.node.name, manifest.components.len());
     terminal.result(
-        || format!("{name}: all is well with {count} components"),
-        || json!({ "node": name, "components": count, "supervisors": manifest.supervisors.len() }),
+        || format!("{name}: all is well with {count} component{}", if count == 1 { "" } else { "s" }),
+        || json!({ "node": name, "components": count, "supervisors": manifest.supervisors.len(), "warnings": manifest.warnings }),
     )?;
     Ok(exit::OK)
 }

@@ -13,7 +13,7 @@ insecure = true
 storage = "memory"
 stop-within = "1s"
 [node.accept]
-"*" = ["demo/tally/*", "demo/other/0"]
+"*" = ["demo/tally/*", "demo/tally/1"]
 [node.log]
 lines-per-component = 10
 bytes = "1MiB"
@@ -81,7 +81,7 @@ fn every_key_is_read_and_stands_in_the_documentation() {
         // And no other is.
         let slip = format!("{key}x = ");
         let wrong = ALL.replacen(&format!("\n{key} = "), &format!("\n{slip}"), 1);
-        assert!(check(&wrong).err.contains("unknown field"), "{slip}");
+        assert!(check(&wrong).err.contains(&format!("`{key}x` is no key of ")), "{slip}");
     }
     let documented = docs.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`')).map(|(key, _)| key);
     for key in documented {
@@ -93,15 +93,16 @@ fn every_key_is_read_and_stands_in_the_documentation() {
 fn the_documentations_manifest_is_one() {
     let docs = include_str!("../../../docs/manifest.md");
     let shown = docs.split("```toml").nth(1).unwrap().split("```").next().unwrap();
-    check(shown).check(0, "east: all is well with 1 components\n", &[]);
+    check(shown).check(0, "east: all is well with 1 component\n", &[]);
 }
 
 #[test]
 fn what_is_wrong_is_told_with_its_place() {
-    refused("", "1:1", "missing field `node`");
-    refused("[node]\n", "1:1", "missing field `name`");
+    refused("", "1:1", "there is no `[node]`");
+    refused("[node]\n", "1:1", "[node] lacks `name`");
+    refused(NODE, "1:1", "write a `[[component]]`");
     refused("[node]\nname = \"east\n", "2:13", "invalid");
-    refused("[node]\nname = 7\n", "2:8", "expected a string");
+    refused("[node]\nname = 7\n", "2:8", "`name` is a text in quotes, and here is a number");
     refused("[node]\nname = \"a b\"\n", "2:8", "1 to 64 letters");
     refused(&format!("{NODE}listen = \"ftp://a\"\n"), "3:10", "no kind of address");
     refused(&format!("{NODE}listen = \"tcp://0.0.0.0:1\"\n"), "3:10", "`insecure = true` allows it");
@@ -125,22 +126,73 @@ fn what_is_wrong_is_told_with_its_place() {
     refused(&component("").replace("a/b/c", "a/b"), "4:6", "namespace/name/instance");
     refused(&component("storage = 7"), "6:11", "a size like \"64MiB\"");
     refused(&component("storage = \"7 apples\""), "6:11", "is no size");
-    refused(&component("storage = { byte = \"1\" }"), "6:11", "{ bytes = SIZE, keys = N }");
+    refused(&component("storage = { byte = \"1\" }"), "6:13", "did you mean `bytes`?");
     refused(&component("may-send = \"*\""), "6:12", "no pattern of components");
-    refused(&component("wasi = [\"sockets\"]"), "6:9", "sockets");
+    refused(&component("wasi = [\"sockets\"]"), "6:9", "clocks, random, stdio");
     refused(&component("dirs = [\"a\"]"), "6:9", "HOST::GUEST");
     refused(&component("links = { \"a:b/c\" = \"d\" }"), "6:21", "a place is one of");
     refused(&component("mailbox = { messages = 0 }"), "6:24", "1 to 1000000");
     refused(&component("settings = { a = [] }"), "6:18", "a text, a number, or true or false");
     refused(&component("[[component]]\nid = \"a/b/c\"\nfile = \"x\""), "7:6", "an id of its own");
+    refused(&component("").replace("[[component]]", "[component]"), "3:1", "write `[[component]]`");
+    refused(&component("").replace("[node]", "[[node]]"), "1:1", "written `[node]`");
+    refused(&component("").replace("file", "fiel"), "5:1", "did you mean `file`?");
+    refused(&component("").replace("[[component]]", "[[components]]"), "3:3", "did you mean `component`?");
+    refused(&component("budget = \"1MiB\""), "6:10", "{ memory = SIZE, fuel = N, time = TIME }");
+    refused(&component("budget = { fuel = -1 }"), "6:19", "a whole number from 0 on");
+    refused(&component("settings = { a = nan }"), "6:18", "no finite number");
+    refused(&component("settings = { a = -inf }"), "6:18", "no finite number");
+    refused(&component("wasi = [\"environment\"]"), "6:9", "`env = { NAME = VALUE }`");
+    refused(&component("dirs = [\"a::/b\", \"c::/b\"]"), "6:18", "can't both be `/b`");
+    refused(&component("").replace("a/b/c", "isorun/operator/0"), "4:6", "the host's own");
 }
 
 #[test]
 fn all_that_is_wrong_is_told_at_once_and_in_order() {
-    let done = check("[node]\nname = \"a b\"\nstorage = \"\"\n[[route]]\nto = \"a\"\nat = \"b\"\n");
-    let at: Vec<_> = ["4 things are wrong:", ":2:8: ", ":3:11: ", ":5:6: ", ":6:6: "]
-        .map(|words| done.err.find(words).unwrap_or_else(|| panic!("`{words}` is missing in {}", done.err)))
-        .to_vec();
+    let done = check(
+        "[node]\nname = \"a b\"\nstorage = \"\"\n[[route]]\nto = \"a\"\nat = \"b\"\nvia = 1\n[[component]]\nid = 7\nflie = \"a\"\n",
+    );
+    let at: Vec<_> = [
+        "8 things are wrong:",
+        ":2:8: ",
+        ":3:11: ",
+        ":5:6: ",
+        ":6:6: ",
+        ":7:1: `via` is no key of [[route]]; there are: to, at",
+        ":8:1: [[component]] lacks `file`",
+        ":9:6: `id` is a text in quotes, and here is a number",
+        ":10:1: `flie` is no key of [[component]]; did you mean `file`?",
+    ]
+    .map(|words| done.err.find(words).unwrap_or_else(|| panic!("`{words}` is missing in {}", done.err)))
+    .to_vec();
     assert!(at.is_sorted(), "{}", done.err);
     assert_eq!(done.code, Some(2));
+}
+
+#[test]
+fn what_is_hardly_meant_is_told_in_a_line_each_and_runs_all_the_same() {
+    let text = format!(
+        "{NODE}[node.accept]\n\"*\" = \"a/b/d\"\n[[supervisor]]\nname = \"idle\"\n[[component]]\nid = \"a/b/c\"\n\
+         file = \"tally.wasm\"\nstorage = true\n[[route]]\nto = \"a/b/c\"\nat = \"tcp://127.0.0.1:1\"\n\
+         [[route]]\nto = \"a/b/c\"\nat = \"tcp://127.0.0.1:2\"\n"
+    );
+    let told = [
+        ":4:1: nobody reaches this node",
+        ":4:7: no component here is `a/b/d`",
+        ":6:8: nothing is under the supervisor `idle`",
+        ":12:6: `a/b/c` is here",
+        ":15:6: another route is for `a/b/c`",
+    ];
+    let done = check(&text);
+    done.check(0, "east: all is well with 1 component\n", &told);
+    assert!(done.err.lines().all(|line| line.starts_with("warning: ")), "{}", done.err);
+}
+
+#[test]
+fn what_is_no_text_is_told_in_plain_words() {
+    let folder = Folder::new();
+    let done = isorun(&["up", "--check", &folder.file("node.toml", b"[node]\nname = \"\xff\"\n")]);
+    assert!(done.code == Some(1) && done.err.contains("no text in UTF-8") && done.err.contains("line 2"), "{done:?}");
+    let done = isorun(&["up", "--check", folder.path().to_str().unwrap()]);
+    assert!(done.code == Some(1) && done.err.contains("it is a folder"), "{done:?}");
 }

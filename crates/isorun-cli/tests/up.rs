@@ -140,7 +140,10 @@ fn a_node_runs_is_looked_at_talked_to_and_stops() {
     );
     let refused = world.run(&["ask", "east", "demo/tally/0", "nonsense"]);
     assert!(refused.code == Some(1) && refused.err.contains("refused: "), "{refused:?}");
-    let second = world.run(&["up", &world.manifest("east", "storage = \"memory\"\n")]);
+    let elsewhere = Folder::new();
+    let manifest = format!("[node]\nname = \"east\"\n{}", tally("demo/tally/0"));
+    let second = world.run(&["up", &elsewhere.file("second.toml", manifest)]);
+    assert!(!elsewhere.path().join("east.redb").exists());
     assert!(second.code == Some(1) && second.err.contains("a node called `east` runs already"), "{second:?}");
 
     node.signal("-TERM");
@@ -291,7 +294,24 @@ fn what_can_not_run_is_told_before_anything_does() {
         }
     };
     refused(3, &tally("demo/tally/0").replace("storage = true", ""), "isorun:actor/storage");
-    refused(1, &tally("demo/tally/0").replace("tally.wasm", "no.wasm"), "component demo/tally/0: cannot read");
+    refused(
+        1,
+        &tally("demo/tally/0").replace("tally.wasm", "no.wasm"),
+        "east.toml:5:8: component demo/tally/0: cannot read",
+    );
+    let other = tally("demo/tally/0").replace("tally.wasm", &prebuilt("rle"));
+    refused(3, &other, "does not export `isorun:actor/component-lifecycle");
+    refused(3, &other, "the world `isorun:actor/component`");
+    // The world goes first.
+    let both = other.replace(&prebuilt("rle"), &prebuilt("kv-app"));
+    refused(3, &both, "5:8: component demo/tally/0: it does not export");
+    let linked = format!("{both}links = {{ \"demo:kv/store\" = \"system:kv\" }}\n");
+    refused(3, &linked, "does not export `isorun:actor/component-lifecycle");
+    let small = format!("{}budget = {{ memory = \"64KiB\" }}\n", tally("demo/tally/0"));
+    refused(3, &small, "its memory starts with");
+    let several =
+        format!("{}{}", other.replace("tally/0", "other/0"), tally("demo/tally/0").replace("tally.wasm", "no.wasm"));
+    refused(3, &several, "2 things are wrong:");
     refused(2, &format!("listen = \"tls://127.0.0.1:0\"\n{}", tally("demo/tally/0")), "--cert FILE");
 }
 
@@ -368,7 +388,7 @@ fn a_manifest_that_has_no_end_is_refused_without_waiting_for_it() {
     let world = World::new();
     let pipe = world.path().join("pipe.toml");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    for file in [pipe.to_str().unwrap(), "/dev/zero", world.path().to_str().unwrap()] {
+    for file in [pipe.to_str().unwrap(), "/dev/zero"] {
         let done = world.run(&["up", file, "--check"]);
         assert!(done.code == Some(1) && done.err.contains("no regular file"), "{done:?}");
     }
@@ -397,4 +417,45 @@ fn a_folder_of_control_sockets_that_others_may_enter_is_trusted_by_nobody() {
     allow(0o700);
     let (_node, _) = world.up("east", &tally("demo/tally/0"));
     assert!(world.run(&["ps", "east"]).out.contains("demo/tally/0"));
+}
+
+#[test]
+fn a_signal_while_components_start_stops_what_runs() {
+    let world = World::new();
+    let slow = tally("demo/tally/1").replace("durable = true", "at-start = \"spin\"");
+    let slow = format!("{slow}budget = {{ fuel = 1_000_000_000_000_000, time = \"10m\" }}\n");
+    let rest = format!("storage = \"memory\"\nstop-within = \"100ms\"\n{}{slow}", tally("demo/tally/0"));
+    let node = world.start(&["up", &world.manifest("east", &rest)]);
+    let until = Instant::now() + Duration::from_secs(120);
+    while !world.run(&["ps", "east"]).out.contains("starting") {
+        assert!(Instant::now() < until, "nothing starts");
+    }
+    node.signal("-TERM");
+    let done = node.end();
+    assert_eq!((done.code, done.out.as_str()), (Some(0), ""), "{done:?}");
+}
+
+#[test]
+fn the_readmes_node_runs_from_a_fresh_clone() {
+    let world = World::new();
+    let here = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    let readme = std::fs::read_to_string(format!("{here}/README.md")).unwrap();
+    assert!(readme.contains("    isorun up examples/actors/node.toml\n"));
+    // What it stores goes with the test.
+    let manifest = std::fs::read_to_string(format!("{here}/examples/actors/node.toml")).unwrap();
+    let manifest = manifest.replace("../../guests/prebuilt/tally.wasm", "tally.wasm");
+    let node = world.start(&["up", &world.0.file("node.toml", manifest)]);
+    assert_eq!(node.out_line(), "running east 2");
+    let asks: Vec<_> = readme.lines().filter_map(|line| line.strip_prefix("    isorun ask east ")).collect();
+    let told: Vec<String> = asks
+        .iter()
+        .map(|ask| {
+            let (component, rest) = ask.split_once(" '").unwrap();
+            world.ask("east", component, rest.split('\'').next().unwrap())
+        })
+        .collect();
+    assert_eq!(told, ["40", "ok"], "{asks:?}");
+    assert_eq!(world.ask_until("east", "demo/tally/1", "get", "0"), "2");
+    node.signal("-TERM");
+    assert_eq!(node.end().code, Some(0));
 }

@@ -22,6 +22,7 @@ use isorun_core::{
 use parking_lot::{Mutex, RwLock};
 use wasmtime::component::Component;
 
+pub use self::lifecycle::{NoLifecycle, lives};
 use self::live::LiveComponent;
 use self::shared::SharedComponents;
 use self::types::{CallbackIn, ErrorOut, HealthReportOut, IdText, MessageIn, MetadataOut, PayloadOut};

@@ -157,7 +157,19 @@ impl LoadedComponent {
         let Shared { engine, beneath, bytes, compiled, .. } = &*self.shared;
         compiled.get_or_try_init(|| engine.compile(beneath.clone(), bytes.clone())).await
     }
+
+    /// What the largest of its memories starts with, in bytes, where that is known before it starts.
+    ///
+    /// # Errors
+    /// [`LoadError::Compile`]: it is compiled for this.
+    pub async fn memory_bytes_min(&self) -> Result<Option<u64>, LoadError> {
+        let pages = self.compiled().await?.resources_required().and_then(|needs| needs.max_initial_memory_size);
+        Ok(pages.map(|pages| pages.saturating_mul(PAGE_BYTES)))
+    }
 }
+
+/// A page of memory, in bytes; engines here take no other size.
+const PAGE_BYTES: u64 = 1 << 16;
 
 impl std::fmt::Debug for LoadedComponent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -56,7 +56,7 @@ mod system;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use actor::{COMPONENT_TEXT_BYTES_MAX, ComponentSetup, LIFECYCLE, PROPERTIES_MAX};
+pub use actor::{COMPONENT_TEXT_BYTES_MAX, ComponentSetup, LIFECYCLE, NoLifecycle, PROPERTIES_MAX, lives};
 pub use cause::{GuestExit, LinkFailure};
 pub use compiled::{CACHE_BYTES_MAX, CACHE_ENTRY_BYTES_MAX, CacheError, CompiledCache};
 pub use component::{LoadError, LoadedComponent};

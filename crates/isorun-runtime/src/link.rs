@@ -7,6 +7,7 @@ use std::sync::Arc;
 use isorun_core::Failure;
 use isorun_ledger::{Difference, Function, Interface, Ledger, Obstacle, names_match, nearest};
 
+use crate::actor::NoLifecycle;
 use crate::fuse::FusedLink;
 use crate::stub::{CalleeLink, OnFailure, Room};
 use crate::{LoadError, SystemComponent};
@@ -251,6 +252,17 @@ pub enum LinkError {
     /// A component that can't be compiled.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// A component that is to live, and can't.
+    #[error(transparent)]
+    Lifecycle(#[from] NoLifecycle),
+    /// A memory that starts with more than the component's budget lets it have.
+    #[error("its memory starts with {bytes} bytes, and its budget is {bytes_max}")]
+    Memory {
+        /// What it starts with, in bytes.
+        bytes: u64,
+        /// What it may have, in bytes.
+        bytes_max: u64,
+    },
     /// The engine disagrees with what was read from the component.
     #[error("the engine refuses the links: {cause}")]
     Engine {

@@ -146,6 +146,21 @@ impl InstanceBuilder {
         self.imports().any(is_it)
     }
 
+    /// Whether its component can live.
+    pub(crate) fn lives(&self) -> Result<(), LinkError> {
+        Ok(isorun_runtime::lives(&self.component)?)
+    }
+
+    /// Whether what its component's memory starts with is within its budget; it is compiled for this.
+    pub(crate) async fn fits(&self) -> Result<(), LinkError> {
+        let fused = fuse(&self.component, &self.resolved()).await?;
+        let bytes_max = self.options.budget.max_memory_bytes;
+        match fused.memory_bytes_min().await? {
+            Some(bytes) if bytes > bytes_max => Err(LinkError::Memory { bytes, bytes_max }),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// The component's bytes, its links, and what it may use.
     pub(crate) fn into_parts(self) -> (Bytes, Vec<Link>, Budget) {
         let links = self.resolved();

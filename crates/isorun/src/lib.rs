@@ -70,8 +70,8 @@ pub use isorun_runtime::wasmtime::component::Val;
 pub use isorun_runtime::{
     CACHE_BYTES_MAX, CACHE_ENTRY_BYTES_MAX, CacheError, CallError, CallOptions, Codec, CodecPlan, CompileCounts,
     CompiledCache, EngineOptions, GuestExit, HostState, InstanceCounts, IsorunCtx, Link, LinkError, LinkFailure,
-    LoadError, LoadedComponent, OnFailure, POOLED_MEMORY_BYTES_MAX, PlanSide, ReadError, Selector, Serving, StartError,
-    SystemComponent, UnknownPolicy, introspect, read_component, wasmtime,
+    LoadError, LoadedComponent, NoLifecycle, OnFailure, POOLED_MEMORY_BYTES_MAX, PlanSide, ReadError, Selector,
+    Serving, StartError, SystemComponent, UnknownPolicy, introspect, read_component, wasmtime,
 };
 pub use isorun_security::{Access, Audience, Capability, Decision, Grants, Mount, Request, WasiFeature};
 pub use isorun_system::{

@@ -4,11 +4,13 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use isorun::actors::{LogLimits, RESTARTS_MAX, Restart, Strategy, SupervisorOptions};
-use isorun::{Audience, ComponentId, ComponentPattern, NodeName, PLACES_MAX, StorageQuota};
+use isorun::{Audience, ComponentId, ComponentPattern, Mount, NodeName, PLACES_MAX, StorageQuota, WasiFeature};
 use toml::Spanned;
 
 use super::problem::Problems;
+use super::problem::place;
 use super::raw::{self, OneOrMore, Setting, StorageGrant, Text};
+use super::warn;
 use super::{Component, Manifest, Node, Route, STOP_MS, Storage, Supervisor};
 use crate::address::Address;
 use crate::args::{self, BudgetArgs, GrantArgs, LinkArg, Links};
@@ -20,8 +22,12 @@ pub const COMPONENTS_MAX: usize = 100_000;
 /// How deep supervisors may lie in each other.
 const SUPERVISOR_DEPTH_MAX: usize = 16;
 
+/// The namespace of what speaks for the host: `isorun/operator/0` is whoever sends by the command line.
+const RESERVED: &str = "isorun";
+
 struct Check<'a> {
     text: &'a str,
+    file: &'a Path,
     folder: &'a Path,
     found: Problems,
 }
@@ -29,11 +35,19 @@ struct Check<'a> {
 /// What is read where something is wrong: nothing of it is run.
 type Read<T> = Option<T>;
 
-pub fn checked(text: &str, raw: raw::Manifest, folder: &Path) -> Result<Manifest, Problems> {
-    let mut check = Check { text, folder, found: Problems::default() };
-    let manifest = check.manifest(&raw);
+/// What of a manifest in `file` can be run; or what is wrong, after what was found before.
+pub fn checked(text: &str, raw: &raw::Manifest, file: &Path, before: Problems) -> Result<Manifest, Problems> {
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let mut check = Check { text, file, folder, found: before };
+    if raw.components.is_empty() && check.found.0.is_empty() {
+        check.found.add(text, 0..0, "a node without components has nothing to run: write a `[[component]]`");
+    }
+    let manifest = check.manifest(raw);
     match manifest {
-        Some(manifest) if check.found.0.is_empty() => Ok(manifest),
+        Some(manifest) if check.found.0.is_empty() => {
+            let warnings = warn::warnings(text, raw, &manifest, file);
+            Ok(Manifest { warnings, ..manifest })
+        }
         _ => Err(check.found),
     }
 }
@@ -74,7 +88,7 @@ impl Check<'_> {
     }
 
     fn manifest(&mut self, raw: &raw::Manifest) -> Read<Manifest> {
-        let node = self.node(&raw.node);
+        let node = raw.node.as_ref().and_then(|node| self.node(node));
         let mut names = HashMap::new();
         for (at, supervisor) in raw.supervisors.iter().enumerate() {
             let name = supervisor.name.get_ref();
@@ -107,6 +121,7 @@ impl Check<'_> {
             supervisors: supervisors.into_iter().collect::<Option<_>>()?,
             components: components.into_iter().collect::<Option<_>>()?,
             routes: routes.into_iter().collect::<Option<_>>()?,
+            warnings: Vec::new(),
         })
     }
 
@@ -214,11 +229,12 @@ impl Check<'_> {
     }
 
     fn component(&mut self, raw: &raw::Component, names: &HashMap<&str, usize>) -> Read<Component> {
-        let id = self.read(&raw.id, |text| ComponentId::parse(text).map_err(|error| error.to_string()));
+        let id = self.read(&raw.id, component_id);
         if raw.file.get_ref().is_empty() {
             self.wrong(&raw.file, "it names no file");
         }
         let file = self.folder.join(raw.file.get_ref());
+        let (line, column) = place(self.text, raw.file.span().start);
         let supervisor = self.supervisor_named(raw.supervisor.as_ref(), names);
         let restart = self.restart(raw.restart.as_ref());
         let settings = raw.settings.iter().map(|(name, value): (&String, &Setting)| (name.clone(), value.text()));
@@ -243,12 +259,19 @@ impl Check<'_> {
                 Ok(mount)
             })
         });
-        let dirs = dirs.collect();
+        let dirs: Vec<Mount> = dirs.collect();
+        for (at, dir) in dirs.iter().enumerate() {
+            if let Some(text) = raw.dirs.get(at).filter(|_| dirs[..at].iter().any(|other| other.guest == dir.guest)) {
+                let guest = dir.guest.display();
+                self.wrong(text, format!("two folders can't both be `{guest}` to the component"));
+            }
+        }
         let env = raw.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         let grants = GrantArgs { dirs, wasi, env };
         Some(Component {
             id: id?,
             file,
+            place: format!("{}:{line}:{column}", self.file.display()),
             supervisor,
             restart,
             settings,
@@ -308,6 +331,14 @@ impl Check<'_> {
 /// A number of what is in memory.
 fn clamped(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+fn component_id(text: &str) -> Result<ComponentId, String> {
+    let id = ComponentId::parse(text).map_err(|error| error.to_string())?;
+    if id.namespace() == RESERVED {
+        return Err(format!("the namespace `{RESERVED}` is the host's own: give `{id}` another"));
+    }
+    Ok(id)
 }
 
 fn pattern(text: &str) -> Result<ComponentPattern, String> {
@@ -374,6 +405,10 @@ fn strategy(text: &str) -> Result<Strategy, String> {
     })
 }
 
-fn wasi(text: &str) -> Result<isorun::WasiFeature, String> {
-    text.parse().map_err(|error: <isorun::WasiFeature as std::str::FromStr>::Err| error.to_string())
+fn wasi(text: &str) -> Result<WasiFeature, String> {
+    match text.parse() {
+        Ok(feature @ (WasiFeature::Clocks | WasiFeature::Random | WasiFeature::Stdio)) => Ok(feature),
+        Ok(WasiFeature::Environment) => Err("`env = { NAME = VALUE }` gives a component its variables".into()),
+        Ok(_) | Err(_) => Err(format!("`{}` is no part of WASI here: clocks, random, stdio", text.escape_debug())),
+    }
 }

@@ -3,6 +3,8 @@
 mod check;
 mod problem;
 mod raw;
+mod shape;
+mod warn;
 
 use std::path::{Path, PathBuf};
 
@@ -15,6 +17,8 @@ use crate::exit::Failed;
 use crate::nats::NatsPlace;
 use crate::node::NodePlace;
 pub use problem::Problems;
+use toml::Spanned;
+use toml::de::{DeTable, Deserializer};
 
 /// What a file says that a node runs. All of it can be, as far as the file alone tells.
 #[derive(Debug)]
@@ -23,6 +27,8 @@ pub struct Manifest {
     pub supervisors: Vec<Supervisor>,
     pub components: Vec<Component>,
     pub routes: Vec<Route>,
+    /// What can be, and is hardly meant: each with its place, in a line.
+    pub warnings: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -58,6 +64,8 @@ pub struct Supervisor {
 pub struct Component {
     pub id: ComponentId,
     pub file: PathBuf,
+    /// Where `file` stands in the manifest: `FILE:LINE:COLUMN`.
+    pub place: String,
     /// The place of its supervisor among the manifest's; `None`: the node.
     pub supervisor: Option<usize>,
     pub restart: Restart,
@@ -88,16 +96,24 @@ pub const STOP_MS: u64 = 5_000;
 /// Reads a regular file: a pipe or a device may have no end.
 fn read_bounded(file: &Path) -> std::io::Result<String> {
     use std::io::{Error, Read};
-    if !std::fs::metadata(file)?.is_file() {
+    let found = std::fs::metadata(file)?;
+    if found.is_dir() {
+        return Err(Error::other("it is a folder: name a manifest in it, `FILE.toml`"));
+    }
+    if !found.is_file() {
         return Err(Error::other("it is no regular file"));
     }
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     // It may grow meanwhile.
-    std::fs::File::open(file)?.take(MANIFEST_BYTES_MAX + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > MANIFEST_BYTES_MAX {
+    std::fs::File::open(file)?.take(MANIFEST_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MANIFEST_BYTES_MAX {
         return Err(Error::other(format!("it has more than {MANIFEST_BYTES_MAX} bytes, the most that a manifest has")));
     }
-    Ok(text)
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
+        Error::other(format!("it is no text in UTF-8, as a manifest is: line {line} has other bytes"))
+    })
 }
 
 impl Manifest {
@@ -105,14 +121,28 @@ impl Manifest {
     pub fn open(file: &Path) -> Result<Self, Failed> {
         let unread = |error: String| Failed::unread(format!("cannot read `{}`: {error}", file.display()));
         let text = read_bounded(file).map_err(|error| unread(error.to_string()))?;
-        let folder = file.parent().unwrap_or(Path::new(""));
-        Self::read(&text, folder).map_err(|problems| problems.of_file(file))
+        Self::read(&text, file).map_err(|problems| problems.of_file(file))
     }
 
     /// Reads a manifest; all that is wrong with it otherwise.
-    pub fn read(text: &str, folder: &Path) -> Result<Self, Problems> {
-        let raw: raw::Manifest = toml::from_str(text).map_err(|error| Problems::syntax(text, &error))?;
-        check::checked(text, raw, folder)
+    fn read(text: &str, file: &Path) -> Result<Self, Problems> {
+        let mut problems = Problems::default();
+        let (mut table, errors): (Spanned<DeTable<'_>>, _) = DeTable::parse_recoverable(text);
+        for error in &errors {
+            problems.syntax(text, error);
+        }
+        // What is no TOML says nothing of what was meant.
+        if !problems.0.is_empty() {
+            return Err(problems);
+        }
+        shape::shaped(text, &mut table, &mut problems);
+        match serde::Deserialize::deserialize(Deserializer::from(table)) {
+            Ok(raw) => check::checked(text, &raw, file, problems),
+            Err(error) => {
+                problems.syntax(text, &error);
+                Err(problems)
+            }
+        }
     }
 
     /// A supervisor's name; the node's own has none.

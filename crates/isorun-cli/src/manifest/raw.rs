@@ -13,7 +13,8 @@ pub type Text = Spanned<String>;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Manifest {
-    pub node: Node,
+    /// Without it something is wrong, and has been told.
+    pub node: Option<Node>,
     #[serde(default, rename = "supervisor")]
     pub supervisors: Vec<Supervisor>,
     #[serde(default, rename = "component")]

@@ -1,14 +1,14 @@
 //! Where a component's exports are that the host calls, or what it has instead.
 
 use isorun_core::{ComponentConfig, WasmError};
-use isorun_ledger::Difference;
+use isorun_ledger::{Difference, Interface, Ledger};
 use wasmtime::Store;
 use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Instance, Lift, Lower, TypedFunc};
 
 use super::types::{CallbackIn, ConfigIn, ErrorOut, HealthReportOut, MessageIn, MetadataOut, PayloadOut};
 use super::{LIFECYCLE, expected};
-use crate::HostState;
 use crate::linker::{LinkedComponent, matching};
+use crate::{HostState, LoadedComponent};
 
 /// What a component has for an interface: the functions' places, or why it is none that lives.
 pub(super) type Lifecycle = Result<ExportIndices, NoLifecycle>;
@@ -23,9 +23,10 @@ pub(super) struct ExportIndices {
     shutdown: ComponentExportIndex,
 }
 
-/// Why a component can't be started.
+/// Why a component can't live: it does not export what the host calls.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum NoLifecycle {
+#[non_exhaustive]
+pub enum NoLifecycle {
     /// It has no such interface.
     #[error("it does not export `{LIFECYCLE}`, and so takes no messages; it exports {}", listed(exports))]
     NotExported {
@@ -57,10 +58,8 @@ fn listed(exports: &[String]) -> String {
     }
 }
 
-/// Finds the interface among a component's exports, in any version that serves ours.
-pub(super) fn find(linked: &LinkedComponent) -> Lifecycle {
-    let ledger = linked.component().ledger();
-    let compiled = linked.pre.component();
+/// The interface among a component's exports, in any version that serves ours, and its name there.
+fn exported(ledger: &Ledger) -> Result<(&str, &Interface), NoLifecycle> {
     let exported =
         matching(ledger, Some(LIFECYCLE)).and_then(|interface| interface.name.as_deref().zip(Some(interface)));
     let Some((name, interface)) = exported else {
@@ -73,6 +72,21 @@ pub(super) fn find(linked: &LinkedComponent) -> Lifecycle {
     if let Some(difference) = expected::difference(&ledger.types, interface) {
         return Err(NoLifecycle::Differs { interface: name.into(), difference });
     }
+    Ok((name, interface))
+}
+
+/// Says of a component whether it can live: whether it exports what the host calls. Nothing is compiled.
+///
+/// # Errors
+/// [`NoLifecycle`]: what it has instead.
+pub fn lives(component: &LoadedComponent) -> Result<(), NoLifecycle> {
+    exported(component.ledger()).map(drop)
+}
+
+/// Finds the interface in compiled code.
+pub(super) fn find(linked: &LinkedComponent) -> Lifecycle {
+    let (name, _) = exported(linked.component().ledger())?;
+    let compiled = linked.pre.component();
     let parent = compiled.get_export_index(None, name);
     let place = |function: &'static str| {
         let index = parent.as_ref().and_then(|parent| compiled.get_export_index(Some(parent), function));

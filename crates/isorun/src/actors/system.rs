@@ -15,7 +15,7 @@ use isorun_messaging::{
     LifecycleState, Restart, Supervisor, SupervisorOptions, TooManyRoutes,
 };
 use isorun_rpc::Balance;
-use isorun_runtime::ComponentSetup;
+use isorun_runtime::{ComponentSetup, LinkError, StartError};
 use isorun_security::{Audience, Grants};
 use isorun_system::{ActorMessaging, ActorServices, ActorStorage, LogLine, Logger};
 use parking_lot::{Mutex, RwLock};
@@ -222,7 +222,8 @@ impl Actors {
     /// that are alike. Beside what the description links they have `isorun:actor/host-messaging` and `host-services`.
     ///
     /// # Errors
-    /// [`InstantiateError`] where its links don't hold.
+    /// [`InstantiateError`] where its links don't hold, or it can't live: it exports no `isorun:actor/component-lifecycle`, or
+    /// its memory starts with more than its budget.
     pub async fn kind(&self, described: InstanceBuilder) -> Result<ActorKind, InstantiateError> {
         self.linked(described, None).await
     }
@@ -239,9 +240,16 @@ impl Actors {
         self.linked(described, Some(quota)).await
     }
 
-    /// All that is wrong with the links of a component that is to live here; empty where they hold. Nothing is started.
-    pub async fn problems(&self, described: InstanceBuilder, has_storage: bool) -> Vec<isorun_runtime::LinkError> {
-        self.with_hosts(described, has_storage).problems().await
+    /// All that is wrong with a component that is to live here: that it can't, and what its links lack; empty where they
+    /// hold. Nothing is started.
+    pub async fn problems(&self, described: InstanceBuilder, has_storage: bool) -> Vec<LinkError> {
+        let described = self.with_hosts(described, has_storage);
+        let mut problems: Vec<LinkError> = described.lives().err().into_iter().collect();
+        problems.extend(described.problems().await);
+        if problems.is_empty() {
+            problems.extend(described.fits().await.err());
+        }
+        problems
     }
 
     async fn linked(
@@ -250,7 +258,9 @@ impl Actors {
         storage: Option<StorageQuota>,
     ) -> Result<ActorKind, InstantiateError> {
         let described = self.with_hosts(described, storage.is_some());
+        described.lives().map_err(StartError::from)?;
         described.check().await?;
+        described.fits().await.map_err(StartError::from)?;
         let (bytes, links, budget) = described.into_parts();
         Ok(ActorKind { bytes, links: links.into(), budget, storage })
     }
