@@ -158,7 +158,7 @@ const GATHER_MS_MAX: u64 = 5_000;
 fn provided(providers: &[Provider]) -> String {
     let mut rows = vec![["NAME", "ID", "VERSION", "REQUESTS", "ERRORS", "CHANNELS", "INTERFACES"].map(str::to_owned)];
     rows.extend(providers.iter().map(|provider| {
-        let shown = |text: &str| text.chars().filter(|c| !c.is_control()).collect::<String>();
+        let shown = |text: &str| text.chars().filter(|c| !isorun::moves_cursor(*c)).collect::<String>();
         [
             shown(&provider.name),
             shown(&provider.id),

@@ -157,7 +157,7 @@ pub(crate) fn one_line(text: &str) -> String {
     let mut line = String::new();
     let mut signs = text.chars();
     for sign in signs.by_ref().take(WHY_CHARS_MAX - 1) {
-        match sign.is_control() {
+        match isorun_core::moves_cursor(sign) {
             true => line.push(' '),
             false => line.push(sign),
         }
@@ -176,4 +176,15 @@ pub(crate) fn message_bytes(message: &ComponentMessage) -> usize {
 /// What a payload counts for, in bytes.
 pub(crate) fn payload_bytes(payload: &isorun_core::MessagePayload) -> usize {
     payload.data.len() + payload.content_type.as_ref().map_or(0, |text| text.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_node_wrote_is_one_line_that_turns_nothing_around() {
+        assert_eq!(one_line("a\u{1b}[2Jb\n\u{202e}c\u{9b}d"), "a [2Jb  c d");
+        assert!(one_line(&"x".repeat(10_000)).chars().count() <= WHY_CHARS_MAX);
+    }
 }

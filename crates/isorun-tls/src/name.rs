@@ -95,10 +95,9 @@ pub(crate) struct Shown<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0
-            .chars()
-            .take(SHOWN_CHARS_MAX)
-            .try_for_each(|c| if c.is_control() { write!(f, "{}", c.escape_default()) } else { write!(f, "{c}") })?;
+        self.0.chars().take(SHOWN_CHARS_MAX).try_for_each(|c| {
+            if isorun_core::moves_cursor(c) { write!(f, "{}", c.escape_default()) } else { write!(f, "{c}") }
+        })?;
         if self.0.chars().nth(SHOWN_CHARS_MAX).is_some() { f.write_str("..") } else { Ok(()) }
     }
 }
@@ -132,8 +131,8 @@ mod tests {
 
     #[test]
     fn text_of_others_is_cut_and_says_nothing_to_a_terminal() {
-        let shown = Shown("\u{1b}[2Jkv\n").to_string();
-        assert_eq!(shown, "\\u{1b}[2Jkv\\n");
+        let shown = Shown("\u{1b}[2Jkv\u{202e}\n").to_string();
+        assert_eq!(shown, "\\u{1b}[2Jkv\\u{202e}\\n");
         assert_eq!(Shown(&"a".repeat(10_000)).to_string().len(), SHOWN_CHARS_MAX + 2);
     }
 }

@@ -169,7 +169,7 @@ enum Answer {
 fn refusal(headers: &HeaderMap) -> String {
     const SHOWN: usize = 100;
     let text = headers.get(NATS_SERVICE_ERROR).map(ToString::to_string).unwrap_or_default();
-    let text: String = text.chars().filter(|c| !c.is_control()).take(SHOWN).collect();
+    let text: String = text.chars().filter(|c| !isorun_core::moves_cursor(*c)).take(SHOWN).collect();
     format!("whoever was asked refused: {text}")
 }
 

@@ -109,7 +109,7 @@ fn one_line(text: &str) -> String {
     for sign in shown {
         match sign {
             '\n' => line.push_str("; "),
-            sign if sign.is_control() => line.extend(sign.escape_default()),
+            sign if isorun_core::moves_cursor(sign) => line.extend(sign.escape_default()),
             sign => line.push(sign),
         }
     }
